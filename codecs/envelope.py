@@ -1,0 +1,59 @@
+"""The envelope: bytes as they came, from whom, how and when.
+
+*Strategy.* A transport fills one :class:`Envelope` for everything it receives and changes nothing in it. ``raw`` is the
+truth and is what the journal keeps; ``content`` is the part of it that holds the message, and can always be found again
+from ``raw`` and ``wrapping`` (:mod:`sekisho.codecs.mime`), so a restart reads exactly what the first run read.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from datetime import datetime
+
+__all__ = ["Attachment", "Envelope", "Wrapping"]
+
+
+class Wrapping(enum.StrEnum):
+    """How the message lies inside the raw bytes."""
+
+    MAIL = "mail"
+    """``raw`` is a mail: header block, blank line, body (RFC 5322, dot-stuffing already undone)."""
+    BARE = "bare"
+    """``raw`` is the message and nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """One further part of a mail: its file name as sent (decoded), its media type and its decoded bytes."""
+
+    name: str
+    content_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One transmission as it came in.
+
+    ``transport`` is the listener's name (``two-way``); ``received_at`` an aware time in UTC; ``peer`` the other side's
+    ``host:port``; ``sender`` and ``recipient`` the addresses of the transport (SMTP: MAIL FROM and RCPT TO without
+    brackets; empty where the transport has none); ``transport_id`` the id the transport gives the transmission (SMTP:
+    Message-ID with its brackets), empty if it gives none; ``principal`` the identity the transport itself has checked
+    (AUTH name, SFTP user), empty if it checks none; ``parent`` the journal number of the request that this one re-runs.
+    """
+
+    transport: str
+    received_at: datetime
+    peer: str
+    sender: str
+    recipient: str
+    raw: bytes
+    content: bytes
+    wrapping: Wrapping = Wrapping.BARE
+    content_type: str = ""
+    attachments: tuple[Attachment, ...] = ()
+    transport_id: str = ""
+    principal: str = ""
+    conversation: str = ""
+    parent: int | None = None

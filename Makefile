@@ -4,14 +4,14 @@
 #   make test     all checks and tests that CI runs
 #   make serve    the gateway on samples/gateway.toml
 #
-# and for those who change it: lint (and its parts ruff, types, imports, sizes), pytest, coverage, bench, bench-short,
+# and for those who change it: lint (and its parts ruff, types, imports), pytest, coverage, bench, bench-short,
 # prove-short, lock, clean. Another interpreter: make test PYTHON=python3.13. Some tests only: make pytest ARGS='-k sys'.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := test
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: demo serve test lint ruff types imports sizes pytest coverage bench bench-short prove-short lock clean
+.PHONY: demo serve test lint ruff types imports pytest coverage bench bench-short prove-short lock clean
 
 # The first interpreter on PATH that is new enough.
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -23,8 +23,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.stamp-runtime
 TEST := $(VENV)/.stamp-test
-# Nothing but the pinned, hashed files decides what is installed; pip speaks only when it fails.
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Nothing but the pinned, hashed files decides what is installed; pip speaks only of errors.
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 demo: $(RUNTIME)
 	@$(BIN)/sekisho demo
@@ -34,7 +34,7 @@ serve: $(RUNTIME)
 
 test: lint pytest
 
-lint: ruff types imports sizes
+lint: ruff types imports
 
 ruff: $(TEST)
 	@echo "ruff"
@@ -48,13 +48,6 @@ types: $(TEST)
 imports: $(TEST)
 	@echo "import-linter"
 	@out=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$out"; exit 1; }
-
-# Above 500 lines a file is a defect: it asks to become two.
-sizes:
-	@echo "file sizes"
-	@long=$$(find gateway codecs transports handlers mailboxes tests benchmarks samples docs deploy -name '*.py' \
-	    -exec awk 'END { if (NR > 500) print "  " NR " " FILENAME }' {} \;); \
-	    [ -z "$$long" ] || { echo "Python files over 500 lines:"; echo "$$long"; exit 1; }
 
 # Named last in `test`, so that the last line is pytest's.
 pytest: $(TEST)
@@ -82,7 +75,7 @@ lock:
 	    { echo "make lock: pins are made with Python 3.11; use PYTHON=python3.11"; exit 1; }
 	@echo "Pinning dependencies into requirements/ (UP=--upgrade takes the newest)"
 	@"$(PYTHON)" -m venv --clear $(LOCK)
-	@$(LOCK)/bin/python -m pip --disable-pip-version-check --quiet install pip-tools==7.6.2
+	@$(LOCK)/bin/python -m pip --disable-pip-version-check -qq install pip-tools==7.6.2
 	@$(COMPILE) $(UP) --output-file requirements/runtime.txt pyproject.toml
 	@$(COMPILE) $(UP) --extra test --constraint requirements/runtime.txt --output-file requirements/test.txt pyproject.toml
 

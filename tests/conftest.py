@@ -1,8 +1,8 @@
 """What holds for every test: foreign peers are named, and nothing is left out in silence.
 
-A test that needs a foreign program says so: ``@pytest.mark.peer("smtp-source")``. Where the program is missing, the test
-is left out and the end of the run names the program and its Debian package. With ``CI=true`` it fails instead, and so
-does every test that is skipped or expected to fail: CI leaves nothing out.
+A test that needs a foreign program says so: ``@pytest.mark.peer("smtp-source")``. Where the program is missing, the
+test is left out and the end of the run names the program and its Debian package. With ``CI=true`` it fails instead,
+and so does every test that is skipped or expected to fail: CI leaves nothing out.
 """
 
 import os

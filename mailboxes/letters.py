@@ -1,0 +1,345 @@
+"""The values that a store keeps.
+
+*Strategy.* Frozen values in, frozen values out: a store never hands out something that writes when it is touched. Times
+are whole microseconds since the epoch in UTC, so both engines and the in-memory twin compare them alike. Numbers
+(``number``) are the store's own and are never used again.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+__all__ = [
+    "Account",
+    "Box",
+    "Dispatch",
+    "Event",
+    "Letter",
+    "LetterQuery",
+    "Mark",
+    "NewLetter",
+    "NewRequest",
+    "Office",
+    "Place",
+    "Quarantined",
+    "Request",
+    "RequestState",
+    "Route",
+    "Stored",
+    "Timer",
+    "Window",
+]
+
+PUSH: Final = "smtp-push"
+"""The door that delivers by itself; the others (pop3, sftp, ebms) are fetched from or come later."""
+
+
+class RequestState(enum.IntEnum):
+    """How far a request has come."""
+
+    RECEIVED = 0
+    """On disk and answered; not processed yet."""
+    DONE = 1
+    """Processed: its effects and replies were committed with this state."""
+    PARKED = 2
+    """Given up on; an operator looks at it."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewRequest:
+    """A transmission to be journalled. ``raw`` is what came in; ``content`` the message in it (for the digest only).
+
+    ``lane`` is one sender; ``idem`` the identity of the request, unique in the store; ``principal`` what the transport
+    knows the sender by.
+    """
+
+    lane: str
+    idem: str
+    transport: str
+    principal: str
+    received_at: int
+    peer: str
+    sender: str
+    recipient: str
+    raw: bytes
+    content: bytes
+    wrapping: str
+    content_type: str = ""
+    transport_id: str = ""
+    user_id: str = ""
+    business_code: str = ""
+    carry: str = ""
+    input_id: str = ""
+    parent: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A journalled request. ``result`` is its first result code (15 characters), ``key`` its business key."""
+
+    number: int
+    lane: str
+    seq: int
+    idem: str
+    transport: str
+    principal: str
+    received_at: int
+    peer: str
+    sender: str
+    recipient: str
+    wrapping: str
+    content_type: str
+    transport_id: str
+    user_id: str
+    business_code: str
+    carry: str
+    input_id: str
+    parent: int | None
+    state: RequestState
+    attempts: int
+    digest: str
+    content_digest: str
+    result: str
+    key: str
+    done_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewLetter:
+    """One output to be put into a box. ``content`` is the whole NACCS EDI message, without any mail header.
+
+    ``request`` is the journal number of what caused it; ``part`` its place among the outputs of that request, from 0
+    (the notice). ``user_id`` is the addressee. ``due_at`` None means: not delivered by push.
+    """
+
+    request: int
+    part: int
+    box: str
+    user_id: str
+    business_code: str
+    output_code: str
+    kind: str
+    form: str
+    subject: str
+    content: bytes
+    created_at: int
+    due_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A letter in a box. ``uid`` counts within the box and is never used again; with the box's ``uid_validity`` it
+
+    makes the Message-ID, which is therefore the same for ever. ``state`` is waiting, delivered, failed or deleted;
+    ``last_error`` what the receiver said last.
+    """
+
+    number: int
+    request: int
+    part: int
+    box: str
+    uid: int
+    user_id: str
+    business_code: str
+    output_code: str
+    kind: str
+    form: str
+    subject: str
+    size: int
+    digest: str
+    created_at: int
+    delivered_at: int | None
+    deleted_at: int | None
+    due_at: int | None
+    attempts: int
+    last_outcome: str
+    last_error: str
+
+    @property
+    def state(self) -> str:
+        """waiting, unknown, failed, delivered or deleted."""
+        if self.deleted_at is not None:
+            return "deleted"
+        if self.delivered_at is not None:
+            return "delivered"
+        if self.last_outcome in ("refused", "unknown") or (self.last_outcome and self.due_at is None):
+            return "unknown" if self.last_outcome == "unknown" and self.due_at is not None else "failed"
+        return "waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What :meth:`Unit.add_letter` gives back: the letter's number, its uid in the box, and the box's uid_validity."""
+
+    number: int
+    uid: int
+    uid_validity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """A letter that is due at the push door: what the courier needs to send it."""
+
+    number: int
+    box: str
+    uid: int
+    uid_validity: int
+    created_at: int
+    due_at: int
+    attempts: int
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What became of an attempt to deliver the letter ``number``. ``due_at`` is the next attempt, None if none follows.
+
+    ``outcome`` is delivered, deferred, refused or unknown.
+    """
+
+    number: int
+    outcome: str
+    at: int
+    due_at: int | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One user ID. Hashes are argon2id; ``former`` the hash that an undone initialisation brings back.
+
+    ``history`` holds the hashes of the last passwords, the newest first. ``password_state`` is active or temporary.
+    """
+
+    id: str
+    password_hash: str
+    password_state: str = "active"  # noqa: S105 - a state, not a password
+    former: str = ""
+    former_state: str = ""
+    history: tuple[str, ...] = ()
+    trade: str = ""
+    specialist: bool = False
+    in_house: bool = False
+    mail_from: tuple[str, ...] = ()
+    box: str = ""
+    suspended: bool = False
+    strict: bool = False
+    tolerate_length: bool = False
+
+    @property
+    def user_code(self) -> str:
+        """利用者コード: the first five of the ID."""
+        return self.id[:5]
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A mailbox. ``doors`` say how its letters leave; ``push`` is host:port, empty: the DNS address of its domain."""
+
+    id: str
+    address: str
+    doors: tuple[str, ...] = (PUSH,)
+    push: str = ""
+    password_hash: str = ""
+    uid_validity: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """宛先管理: outputs ``output`` of ``user`` (a user ID or a 利用者コード) go to ``box``."""
+
+    user: str
+    output: str
+    box: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A bonded area or berth: ``user`` is the 利用者コード that receives its EXC outputs."""
+
+    code: str
+    user: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """A customs office (税関官署, 2 characters). ``hours`` maps mon … sun to ``HHMM-HHMM``; ``holidays`` are YYYYMMDD."""
+
+    code: str
+    name: str = ""
+    hours: Mapping[str, str] = field(default_factory=dict)
+    holidays: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A planned stop or a business's closing: answers ``code`` from ``starts`` until ``ends`` (microseconds).
+
+    ``business`` empty: the whole service.
+    """
+
+    number: int
+    business: str
+    code: str
+    starts: int
+    ends: int
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """Something that becomes due: ``kind`` and ``key`` say what, ``data`` is the handler's own."""
+
+    number: int
+    due_at: int
+    kind: str
+    key: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the audit trail. ``kind`` is ``noun.past_participle``; ``actor`` a user ID, ``operator`` or a part."""
+
+    at: int
+    actor: str
+    kind: str
+    request: int | None = None
+    letter: int | None = None
+    detail: str = ""
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A request that no box could be told about, or that is shown to operators as well; ``reason`` is a result code."""
+
+    number: int
+    request: int
+    reason: str
+    at: int
+    released_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LetterQuery:
+    """Which letters to list: every given field must match; newest first, at most ``limit``, below number ``before``.
+
+    ``states`` as :attr:`Letter.state`. ``text`` is looked for in the subject.
+    """
+
+    box: str = ""
+    user_id: str = ""
+    business_code: str = ""
+    output_code: str = ""
+    request: int | None = None
+    text: str = ""
+    states: tuple[str, ...] = ()
+    before: int | None = None
+    after: int | None = None
+    limit: int = 100
+    oldest_first: bool = False

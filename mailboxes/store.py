@@ -1,0 +1,286 @@
+"""The store: what it promises, in prose, for every engine behind it.
+
+*Strategy.* One writer. Everything that is to be durable together happens inside one :meth:`Store.transaction`; when
+that block ends without an exception, it is on stable storage, and only then may anybody be told yes. Inside it
+:meth:`Unit.savepoint` undoes one message without touching its neighbours. Reading beside the writer goes through
+:meth:`Store.view`, which sees whole transactions only.
+
+The SQLite store and the in-memory twin run the same suite; a sentence in this file is a test in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from sekisho.mailboxes.letters import (
+    Account,
+    Box,
+    Dispatch,
+    Event,
+    Letter,
+    LetterQuery,
+    Mark,
+    NewLetter,
+    NewRequest,
+    Office,
+    Place,
+    Quarantined,
+    Request,
+    Route,
+    Stored,
+    Timer,
+    Window,
+)
+
+__all__ = ["Conflict", "Store", "StoreError", "Unit", "UnknownSchema", "View"]
+
+
+class StoreError(Exception):
+    """The store could not do what was asked; nothing of the transaction is kept."""
+
+
+class Conflict(StoreError):
+    """A value that must be unique was there already (``idem``, a letter's part, an account that must be new)."""
+
+
+class UnknownSchema(StoreError):
+    """The store on disk has a schema this release does not know: run ``sekisho db upgrade``, or use a newer release."""
+
+
+class View(Protocol):
+    """Reading. Unknown keys give None or an empty list, never an exception; lists are in a stated order."""
+
+    # The journal
+    def request(self, number: int) -> Request | None: ...
+    def raw(self, request: int) -> bytes:
+        """The bytes of a request exactly as they came in. Raises StoreError if they were pruned or never were."""
+        ...
+
+    def find_request(self, idem: str) -> Request | None:
+        """The request of that identity."""
+        ...
+
+    def find_same(self, lane: str, content_digest: str, since: int) -> list[Request]:
+        """Requests of the lane with the same message bytes received at or after ``since``, newest first."""
+        ...
+
+    def received(self) -> list[int]:
+        """Numbers of the requests that are on disk and not processed, in the order they came."""
+        ...
+
+    def requests(self, limit: int = 100, before: int | None = None) -> list[Request]:
+        """The newest requests, newest first, below number ``before``."""
+        ...
+
+    # Letters
+    def letter(self, number: int) -> Letter | None: ...
+    def content(self, letter: int) -> bytes:
+        """The bytes of a letter's message. Raises StoreError if there is no such letter."""
+        ...
+
+    def letters(self, query: LetterQuery) -> list[Letter]: ...
+    def letters_of(self, request: int) -> list[Letter]:
+        """The letters that a request caused, by part."""
+        ...
+
+    def undelivered(self, boxes: Sequence[str]) -> list[tuple[str, int]]:
+        """Output codes and counts of letters in these boxes that no door has delivered, by output code."""
+        ...
+
+    def due(self, now: int, limit: int, exclude: frozenset[int] = frozenset()) -> list[Dispatch]:
+        """Letters of push boxes due at or before ``now``, in order of (due_at, number), but for those in ``exclude``."""
+        ...
+
+    def next_due(self) -> int | None:
+        """When the next letter is due, now or in the future; None if none ever is."""
+        ...
+
+    def box_counts(self) -> list[tuple[str, int, int]]:
+        """Of every box its id, its letters and how many of them no door has delivered, by id."""
+        ...
+
+    # The registry
+    def account(self, user_id: str) -> Account | None: ...
+    def accounts(self) -> list[Account]:
+        """All accounts by id."""
+        ...
+
+    def knows_user_code(self, user_code: str) -> bool: ...
+    def owners(self, address: str) -> list[str]:
+        """User IDs that have this sender address registered, by id; letter case does not count."""
+        ...
+
+    def box(self, box: str) -> Box | None: ...
+    def box_of_address(self, address: str) -> Box | None:
+        """The box with this address; letter case does not count."""
+        ...
+
+    def boxes(self) -> list[Box]: ...
+    def routes(self) -> list[Route]:
+        """All routes by user and output."""
+        ...
+
+    def place(self, code: str) -> Place | None: ...
+    def places(self) -> list[Place]: ...
+    def office(self, code: str) -> Office | None: ...
+    def offices(self) -> list[Office]: ...
+    def windows(self) -> list[Window]:
+        """Stops by start."""
+        ...
+
+    # Business records
+    def record(self, kind: str, key: str) -> Mapping[str, Any] | None:
+        """A business record as it was put, or None."""
+        ...
+
+    def records(self, kind: str, limit: int = 1000, after: str = "") -> list[tuple[str, Mapping[str, Any]]]:
+        """Records of a kind by key, keys greater than ``after``."""
+        ...
+
+    def find_records(self, kind: str, field: str, value: str, limit: int = 100) -> list[tuple[str, Mapping[str, Any]]]:
+        """Records of a kind whose top-level ``field`` is this text, by key."""
+        ...
+
+    # The rest
+    def timers(self, until: int, limit: int = 100) -> list[Timer]:
+        """Timers due at or before ``until`` that were not taken, by (due_at, number)."""
+        ...
+
+    def quarantined(self, limit: int = 100) -> list[Quarantined]:
+        """What lies in quarantine and was not released, newest first."""
+        ...
+
+    def events(self, request: int | None = None, letter: int | None = None, limit: int = 100) -> list[Event]:
+        """The audit trail, oldest first; of one request or letter, or the newest ``limit`` of all."""
+        ...
+
+
+class Unit(View, Protocol):
+    """One open transaction. Reads see what it has written."""
+
+    def savepoint(self) -> AbstractContextManager[None]:
+        """Undo everything written inside if the block raises (the exception goes on); nested ones are allowed."""
+        ...
+
+    def journal(self, request: NewRequest) -> int:
+        """Keep a request as received and give its number. Order within a lane is the order of the calls.
+
+        Raises :class:`Conflict` if the identity is known.
+        """
+        ...
+
+    def finish(self, request: int, *, state: int, result: str, key: str, at: int) -> None:
+        """Set a received request's state; its first result code, its key and the time go with it."""
+        ...
+
+    def add_letter(self, letter: NewLetter) -> Stored:
+        """Put a letter into its box under the box's next uid. Raises :class:`Conflict` if the part is there already,
+
+        :class:`StoreError` if there is no such box.
+        """
+        ...
+
+    def mark(self, marks: Iterable[Mark]) -> None:
+        """Note attempts to deliver. A letter once delivered stays so; its due time is then cleared.
+
+        A mark for a letter that is gone is ignored.
+        """
+        ...
+
+    def hasten(self, letters: Sequence[int], at: int) -> None:
+        """Make letters due at ``at`` again, delivered or not, as far as their box has a push door; attempts start anew.
+
+        The delivered mark is kept: the letter stays counted as delivered.
+        """
+        ...
+
+    def delete_letters(self, letters: Sequence[int], at: int) -> None:
+        """Take letters out of their box for good: they are listed no more but under state deleted."""
+        ...
+
+    def put_account(self, account: Account, *, new: bool = False) -> None:
+        """Write an account. With ``new`` raises :class:`Conflict` if there is one."""
+        ...
+
+    def put_box(self, box: Box, *, new: bool = False) -> None:
+        """Write a box. Its ``uid_validity`` is set by the store on first writing and never changes."""
+        ...
+
+    def put_route(self, route: Route) -> None:
+        """Write a route; it replaces the one for the same user and output."""
+        ...
+
+    def delete_route(self, user: str, output: str) -> bool:
+        """Remove a route; whether there was one."""
+        ...
+
+    def put_place(self, place: Place) -> None: ...
+    def put_office(self, office: Office) -> None: ...
+    def add_window(self, window: Window) -> int:
+        """Add a stop and give its number (the one in ``window`` is not looked at)."""
+        ...
+
+    def delete_window(self, number: int) -> bool: ...
+    def put_record(self, kind: str, key: str, data: Mapping[str, Any], at: int) -> None:
+        """Write a business record: text, numbers, booleans, lists and mappings of them."""
+        ...
+
+    def delete_record(self, kind: str, key: str) -> bool: ...
+    def next_number(self, series: str) -> int:
+        """The next number of a series, from 1; never given twice, not even after a crash."""
+        ...
+
+    def add_timer(self, due_at: int, kind: str, key: str, data: Mapping[str, Any]) -> int: ...
+    def take_timer(self, number: int) -> bool:
+        """Take a timer so that nobody gets it again; whether it was still there."""
+        ...
+
+    def cancel_timers(self, kind: str, key: str) -> int:
+        """Take every open timer of that kind and key; how many."""
+        ...
+
+    def quarantine(self, request: int, reason: str, at: int) -> int: ...
+    def release(self, quarantined: int, at: int) -> bool: ...
+    def add_event(self, event: Event) -> None: ...
+    def purge(self, *, letters_before: int, fetched_before: int, requests_before: int, limit: int = 1000) -> int:
+        """Remove up to ``limit`` letters created before these times (``fetched_before`` for delivered or deleted ones)
+
+        and finished requests received before theirs that have no letter left, with their bytes; how many rows went.
+        A request that is not finished stays, whatever its age.
+        """
+        ...
+
+
+class Store(Protocol):
+    """One store. All methods may be called from any thread; one transaction is open at a time."""
+
+    def transaction(self) -> AbstractContextManager[Unit]:
+        """One transaction: committed and synced when the block ends, undone when it raises."""
+        ...
+
+    def view(self) -> AbstractContextManager[View]:
+        """Read committed state, beside a transaction of another thread."""
+        ...
+
+    def changed_elsewhere(self) -> bool:
+        """Whether another process has committed since the last call: caches must be dropped."""
+        ...
+
+    @property
+    def commits(self) -> int:
+        """Transactions committed by this object so far."""
+        ...
+
+    def free_bytes(self) -> int:
+        """Free space where the store lives, for the disk watermark; a very large number if there is no such place."""
+        ...
+
+    def checkpoint(self) -> None:
+        """Do what the engine wants done now and then beside the commits (SQLite: a passive checkpoint). May be slow."""
+        ...
+
+    def close(self) -> None:
+        """Close; idempotent."""
+        ...

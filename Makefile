@@ -11,7 +11,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := test
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: demo serve test lint ruff types imports pytest coverage bench bench-short prove-short lock clean
+.PHONY: demo serve test lint ruff types imports pytest coverage bench bench-short prove-short lock clean same-python
 
 # The first interpreter on PATH that is new enough.
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -79,9 +79,10 @@ lock:
 	@$(COMPILE) $(UP) --output-file requirements/runtime.txt pyproject.toml
 	@$(COMPILE) $(UP) --extra test --constraint requirements/runtime.txt --output-file requirements/test.txt pyproject.toml
 
+# The data of `make serve` (var) and reports stay.
 clean:
 	@rm -rf $(VENV) build dist ./*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
-	    .coverage .coverage.* htmlcov var report
+	    .coverage .coverage.* htmlcov
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -90,7 +91,14 @@ $(BIN)/python:
 	@echo "Making $(VENV) with $$("$(PYTHON)" --version)"
 	@"$(PYTHON)" -m venv $(VENV)
 
-$(RUNTIME): requirements/runtime.txt pyproject.toml | $(BIN)/python
+# An interpreter asked for by name is not quietly replaced by the one that $(VENV) was made with.
+VERSION := import sys; print(sys.version)
+same-python: | $(BIN)/python
+	@[ "$(origin PYTHON)" != "command line" ] || \
+	    [ "$$("$(PYTHON)" -c '$(VERSION)')" = "$$($(BIN)/python -c '$(VERSION)')" ] || \
+	    { echo "$(VENV) was made with $$($(BIN)/python --version), not with $(PYTHON): make clean first"; exit 1; }
+
+$(RUNTIME): requirements/runtime.txt pyproject.toml | same-python
 	@echo "Installing what sekisho needs (requirements/runtime.txt)"
 	@$(PIP) install --require-hashes -r requirements/runtime.txt
 	@$(PIP) install --no-deps --no-build-isolation -e .

@@ -35,7 +35,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "room,line,contract",
+    ("room", "line", "contract"),
     [
         ("codecs", "from sekisho import mailboxes", "gateway > transports | handlers > mailboxes > codecs"),
         ("mailboxes", "import sekisho.transports", "gateway > transports | handlers > mailboxes > codecs"),

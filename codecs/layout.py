@@ -181,7 +181,13 @@ class Layout:
         unknown = values.keys() - self._by_id.keys()
         if unknown:
             raise EncodeError(min(unknown), None, f"{self.name} has no such item")
-        lists = {id_: v for id_, v in values.items() if isinstance(v, (list, tuple))}
+        lists: dict[str, Sequence[Value]] = {}
+        single: dict[str, Value] = {}
+        for id_, value in values.items():
+            if isinstance(value, Sequence) and not isinstance(value, str):
+                lists[id_] = value
+            else:
+                single[id_] = value
         last = self.blocks[-1]
         rows = max((len(lists.get(item.id, ())) for item in last.items), default=0) if self.open_ended else 0
         if rows > last.repeat:
@@ -189,7 +195,7 @@ class Layout:
         texts = []
         for block in self.blocks:
             if block.repeat == 1:
-                texts.extend([written(item, values.get(item.id), None) for item in block.items])
+                texts.extend([written(item, single.get(item.id), None) for item in block.items])
                 continue
             count = rows if block is last else block.repeat
             for item in block.items:

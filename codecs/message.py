@@ -83,7 +83,7 @@ class Catalogue:
 
 
 def is_reply(content: bytes, catalogue: Catalogue | None = None) -> bool:
-    """Request or reply (decisions, "Text"): bytes 9-15 hold ``*…`` or a known output code, byte 250 one of R C P M T U."""
+    """Request or reply (decisions, "Text"): bytes 9-15 hold ``*…`` or a known output code, byte 250 is of RCPMTU."""
     if len(content) < 250 or content[249] not in _KINDS:  # noqa: PLR2004 - the byte's position
         return False
     code = content[8:15].decode("ascii", "replace").rstrip()
@@ -114,7 +114,8 @@ def read_message(
         if direction == "in":
             layout = catalogue.request(header.business_code, len(body))
             if layout is None:
-                errors.append(Deviation("A0001", None, None, 3, f"no table for {header.business_code or 'a blank code'}"))
+                code = header.business_code or "a blank code"
+                errors.append(Deviation("A0001", None, None, 3, f"no table for {code}"))
         else:
             layout = catalogue.output(header.output_code, header.business_code, len(body))
             if layout is None:

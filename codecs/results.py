@@ -1,7 +1,7 @@
 """Result codes: their form, their meaning, and how a refusal is carried.
 
-*Strategy.* A result code is a value, ``ccccc-iiii-rrrr`` on the wire (wire reference 4.1). The meaning of every code but
-00000, the A codes and U0001 depends on the business code, so meanings are kept in one list a business, keyed (business
+*Strategy.* A result code is a value, ``ccccc-iiii-rrrr`` on the wire (wire reference 4.1). The meaning of every code
+but 00000, the A codes and U0001 depends on the business code, so meanings are kept in one list a business, keyed (business
 code, result code, item); what no list names is looked up in ``results.tsv``. A deviation found while reading carries
 the code that a reply would carry, whether it ends as an error or as a mere finding.
 """

@@ -1,1 +1,45 @@
-"""."""
+"""What is decided: one file a procedure family, one small function a business code.
+
+This is the door of the room. To add a business code: its item table into ``layouts/``, its line into ``codes.tsv``,
+and, if it decides anything, a function under ``@handles`` in its family's file (docs/add-a-business-code.md).
+"""
+
+from importlib import import_module
+
+from sekisho.handlers import link_check
+from sekisho.handlers.kit import HANDLERS, SENDER, Context, Handler, Originator, Outcome, Output, Party, handles, refuse
+from sekisho.handlers.plain import answer
+from sekisho.handlers.tables import business_codes, catalogue, key_item, result_list, system_letter
+
+__all__ = [
+    "HANDLERS",
+    "SENDER",
+    "Context",
+    "Handler",
+    "Originator",
+    "Outcome",
+    "Output",
+    "Party",
+    "business_codes",
+    "catalogue",
+    "families",
+    "find",
+    "handles",
+    "key_item",
+    "refuse",
+    "result_list",
+    "system_letter",
+]
+
+families = (link_check,)
+"""The modules whose import registers the decisions: the whole list, nothing is discovered."""
+
+
+def find(business_code: str, modules: tuple[str, ...] = (), generation: int = 7) -> Handler | None:
+    """The handler of a business code; the plain one where there is a table but no decision; None if it is unknown."""
+    for name in modules:
+        import_module(name)
+    handler = HANDLERS.get(business_code)
+    if handler is None and catalogue(generation, modules).request(business_code) is not None:
+        handler = Handler(business_code, answer)
+    return handler

@@ -1,0 +1,271 @@
+"""What a handler is given, and what it gives back.
+
+*Strategy.* A handler is a function of a message and a context: it decides, changes records through the context and
+returns an :class:`Outcome`; it never writes, waits, logs or knows how a reply leaves. Everything a handler sees of the
+house is a Protocol in this file, so the room needs no other but the codecs. A refusal is raised as
+:class:`~sekisho.codecs.results.Refusal`; whatever the handler changed until then is undone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, time
+from typing import Any, Final, Protocol
+
+from sekisho.codecs.layout import Layout, Value
+from sekisho.codecs.message import Catalogue, Message
+from sekisho.codecs.reading import Record
+from sekisho.codecs.results import Refusal, ResultCode
+
+__all__ = [
+    "HANDLERS",
+    "SENDER",
+    "Accounts",
+    "Context",
+    "Handler",
+    "Hours",
+    "ItemCheck",
+    "Numbers",
+    "Originator",
+    "Outcome",
+    "Output",
+    "Party",
+    "Records",
+    "Schedule",
+    "Sender",
+    "User",
+    "Waiting",
+    "handles",
+    "refuse",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who sent the message: an admitted user ID, its 業種, and whether it is a 通関士's or an in-house system's."""
+
+    id: str
+    trade: str = ""
+    specialist: bool = False
+    in_house: bool = False
+
+    @property
+    def user_code(self) -> str:
+        """利用者コード, the first five characters."""
+        return self.id[:5]
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """To the party that sent the request: 宛管形式 INQ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Originator:
+    """To the user ID whose earlier request this output belongs to: 宛管形式 EXZ. ``request`` is its journal number."""
+
+    user_id: str
+    request: int
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """To somebody else, by 利用者コード, or by place: 宛管形式 EXC. One of the two is filled."""
+
+    user_code: str = ""
+    place: str = ""
+
+
+SENDER: Final = Sender()
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One output information. ``code`` has up to 7 characters; ``kind`` is the 電文種別 (C P M T U, R for a notice).
+
+    ``layout`` names the table that writes ``values`` (default: the code's own). ``subject`` defaults to the outcome's
+    key.
+    """
+
+    code: str
+    kind: str
+    values: Mapping[str, Value | Sequence[Value]]
+    to: Sender | Originator | Party = SENDER
+    layout: str = ""
+    subject: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a business did. Empty ``results`` is normal end; ``key`` the number it issued or handled.
+
+    ``notice`` False leaves the result notice out (an inquiry that succeeds answers with its M output alone).
+    ``notice_layout`` and ``notice_values`` replace the notice's body where a business has a form of its own.
+    ``resend`` lists letters (their numbers) that are to be delivered again after the replies.
+    """
+
+    key: str = ""
+    outputs: tuple[Output, ...] = ()
+    results: tuple[ResultCode, ...] = ()
+    notice: bool = True
+    notice_layout: str = ""
+    notice_values: Mapping[str, Value | Sequence[Value]] = field(default_factory=dict)
+    resend: tuple[int, ...] = ()
+
+
+class Records(Protocol):
+    """Business records by kind and key: plain mappings of text, numbers, booleans, lists and mappings."""
+
+    def get(self, kind: str, key: str) -> Mapping[str, Any] | None: ...
+    def put(self, kind: str, key: str, data: Mapping[str, Any]) -> None: ...
+    def find(self, kind: str, field: str, value: str) -> list[tuple[str, Mapping[str, Any]]]: ...
+    def place(self, code: str) -> tuple[str, str] | None:
+        """利用者コード and name of a bonded area or berth; None if it is not in the registry."""
+        ...
+
+
+class Numbers(Protocol):
+    """Numbers that are unique, never used again, and survive a restart."""
+
+    def next(self, kind: str) -> str:
+        """The next number of that kind by its configured pattern (default 11 characters)."""
+        ...
+
+
+class Accounts(Protocol):
+    """Passwords of user IDs, for URY. A password never leaves this door but the temporary one it has just made."""
+
+    def state(self, user_id: str) -> str | None:
+        """``active``, ``temporary`` or None if there is no such ID."""
+        ...
+
+    def in_house(self, user_id: str) -> bool: ...
+    def used_before(self, user_id: str, password: str) -> bool:
+        """Whether it is one of the last three passwords. Takes tens of milliseconds."""
+        ...
+
+    def change(self, user_id: str, password: str) -> None:
+        """Make it the active password."""
+        ...
+
+    def initialise(self, user_id: str) -> str:
+        """Set a fresh temporary password, keep the former one aside, and give the temporary one."""
+        ...
+
+    def cancel_initialisation(self, user_id: str) -> bool:
+        """Bring the former password back; False if nothing is pending."""
+        ...
+
+
+class Waiting(Protocol):
+    """The sender's letters that no door has delivered yet, for SYG."""
+
+    def counts(self) -> list[tuple[str, int]]:
+        """Output codes and how many of each, by code."""
+        ...
+
+    def letters(self, output_code: str) -> list[int]:
+        """Numbers of those with that output code, oldest first."""
+        ...
+
+
+class Hours(Protocol):
+    """開庁時間 of customs offices."""
+
+    def is_open(self, office: str, at: datetime) -> bool: ...
+    def opens_next(self, office: str, after: datetime) -> datetime: ...
+    def office_name(self, office: str) -> str:
+        """The office's name in Roman letters; empty if it is not in the registry."""
+        ...
+
+
+class Schedule(Protocol):
+    """Business steps that happen by themselves later."""
+
+    def at(self, when: datetime, kind: str, key: str, data: Mapping[str, Any] | None = None) -> None: ...
+    def cancel(self, kind: str, key: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a handler may use. ``now`` is Japan time; ``request`` the journal number of the message.
+
+    ``received`` is when the request came (電文受信日時); ``business`` the settings table ``[business]`` by name.
+    """
+
+    user: User
+    now: datetime
+    environment: str
+    request: int
+    records: Records
+    numbers: Numbers
+    accounts: Accounts
+    waiting: Waiting
+    hours: Hours
+    schedule: Schedule
+    catalogue: Catalogue
+    business: Mapping[str, Any] = field(default_factory=dict)
+
+
+Decide = Callable[[Message, Context], Outcome]
+ItemCheck = Callable[[Record, Callable[[str, str, int], ResultCode]], list[ResultCode]]
+"""Single-item checks a table cannot say (code values): gets the record and ``code(rule, item, row)``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """One business code and the function that decides it.
+
+    ``outputs`` are the output codes it may send; ``opens`` and ``closes`` its hours (U0002 outside); ``slow`` marks
+    work of tens of milliseconds: such a message is journalled and answered first and processed in a later commit;
+    ``while_temporary`` lets it run while the password is the temporary one; ``repeatable`` False means that the same
+    message sent again is processed anew (inquiries, tests).
+    """
+
+    code: str
+    decide: Decide
+    outputs: tuple[str, ...] = ()
+    items: ItemCheck | None = None
+    opens: time | None = None
+    closes: time | None = None
+    slow: bool = False
+    while_temporary: bool = False
+
+
+HANDLERS: Final[dict[str, Handler]] = {}
+"""Every business code with a decision of its own, by code: the whole registration, to be listed by anybody."""
+
+
+def handles(
+    code: str,
+    *,
+    outputs: Sequence[str] = (),
+    items: ItemCheck | None = None,
+    hours: tuple[time, time] | None = None,
+    slow: bool = False,
+    while_temporary: bool = False,
+) -> Callable[[Decide], Decide]:
+    """Register a function as the decision of a business code. Raises ValueError if the code has one already."""
+
+    def register(decide: Decide) -> Decide:
+        if code in HANDLERS:
+            raise ValueError(f"{code} is handled twice: {HANDLERS[code].decide.__module__} and {decide.__module__}")
+        opens, closes = hours or (None, None)
+        HANDLERS[code] = Handler(code, decide, tuple(outputs), items, opens, closes, slow, while_temporary)
+        return decide
+
+    return register
+
+
+def refuse(*results: ResultCode, key: str = "") -> Refusal:
+    """A refusal with these result codes, to be raised."""
+    return Refusal(results, "handler", key)
+
+
+def layout_of(context: Context, name: str) -> Layout:
+    """A table of the catalogue. Raises KeyError: a handler names only tables that are shipped with it."""
+    layout = context.catalogue.get(name)
+    if layout is None:
+        raise KeyError(name)
+    return layout

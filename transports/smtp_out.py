@@ -35,7 +35,8 @@ _TROUBLE = (aiosmtplib.SMTPException, OSError, ValueError)
 class EventSink(Protocol):
     """Where events go: a name (``peer.connected``) and its fields. The methods of a structlog logger fit."""
 
-    def __call__(self, event: str, /, **fields: object) -> object: ...
+    def __call__(self, event: str, /, **fields: object) -> object:
+        """Take one event; what it returns is ignored."""
 
 
 class Lockstep:
@@ -43,7 +44,8 @@ class Lockstep:
 
     The attributes mean what they mean at :class:`~.smtp_pipeline.Pipeline`. The text goes out by the protocol's plain
     ``write``, not by aiosmtplib's ``data``: that one repairs line ends, and its errors do not tell whether the final
-    dot was already out, which is the difference between *not delivered* and *unknown*.
+    dot was already out, which is the difference between *not delivered* and *unknown*. ``data_reply`` counts from the
+    moment the text is handed to the transport, so it includes the time a long text needs on a slow line.
     """
 
     def __init__(self, client: aiosmtplib.SMTP, limits: SendLimits) -> None:

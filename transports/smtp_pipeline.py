@@ -217,6 +217,9 @@ class Pipeline(asyncio.Protocol):
             data = self._tail + data
         lines = data.split(b"\n")
         self._tail = lines.pop()
+        if len(data) > self._limits.max_line and max(map(len, (*lines, self._tail))) > self._limits.max_line:
+            self._break("reply too long")
+            return
         progress = False
         for line in lines:
             if self.broken:
@@ -229,7 +232,7 @@ class Pipeline(asyncio.Protocol):
             else:
                 self._reply(int(code), line)
                 progress = True
-        if len(self._tail) > self._limits.max_line or len(self._earlier) > self._limits.max_reply:
+        if len(self._earlier) > self._limits.max_reply:
             self._break("reply too long")
         elif progress:
             # Only a whole reply moves the deadline: a peer that drips bytes does not keep us.
@@ -326,8 +329,8 @@ class Pipeline(asyncio.Protocol):
             self._owed.extend(steps + _ENVELOPE)
         else:
             self._owed.extend(steps)
-        self._unwritten = len(head)
         self._transport.write(head)
+        self._unwritten = self._transport.get_write_buffer_size()
 
     # The end, and time
 
@@ -369,10 +372,10 @@ class Pipeline(asyncio.Protocol):
         now = self._loop.time()
         if now >= self._deadline:
             unwritten = self._transport.get_write_buffer_size()
-            if not 0 < unwritten < self._unwritten:
+            if unwritten >= self._unwritten:
                 self._break("no reply to the text in time" if self._owed[0] is _TEXT else "no reply in time")
                 return
-            # A long text still flows out over a slow line: the wait for its answer has not begun.
+            # A long text was still flowing out over a slow line: the wait for its answer begins now.
             self._unwritten = unwritten
             self._postpone()
         self._timer = self._loop.call_later(min(self._deadline - now, self._tick_after()), self._tick)

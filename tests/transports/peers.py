@@ -6,8 +6,9 @@ Nothing here uses the house's own code. Each is an async context manager::
         ...  # talk to peer.host, peer.port
         assert peer.messages[0].data == b"..."
 
-:class:`ObservedReceiver` does what was observed of a real in-house receiver (naccs-edi.md 7.2); :class:`PipeliningReceiver`
-is a strict RFC 2920 server that notes every breach; :class:`FaultyReceiver` follows a script of :class:`Fault` s.
+:class:`ObservedReceiver` does what was observed of a real in-house receiver (naccs-edi.md 7.2);
+:class:`PipeliningReceiver` is a strict RFC 2920 server that notes every breach; :class:`FaultyReceiver` follows a
+script of :class:`Fault` s.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import socket
 import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Self, SupportsIndex
 
-__all__ = ["Fault", "FaultyReceiver", "ObservedReceiver", "PipeliningReceiver", "Received"]
+__all__ = ["Fault", "FaultyReceiver", "ObservedReceiver", "PipeliningReceiver", "Received", "Session"]
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ class Fault:
     """Something to go wrong at a verb (``CONNECT EHLO HELO MAIL RCPT DATA TEXT RSET QUIT``; TEXT is the final dot).
 
     The first ``after`` occurrences pass, the next ``times`` are hit. ``reply`` is said instead of the usual answer
-    (empty with ``drop``: nothing is said), after ``delay`` seconds; ``drop`` closes the connection then. ``store`` keeps
-    the message of a TEXT all the same.
+    (empty with ``drop``: nothing is said), after ``delay`` seconds; ``drop`` closes the connection then. ``store``
+    keeps the message of a TEXT all the same.
     """
 
     at: str
@@ -58,21 +60,25 @@ class Fault:
 
 
 class _Tap(asyncio.StreamReader):
-    """A stream reader that remembers how the bytes came: ``segments`` as received, ``fed`` bytes in all."""
+    """A stream reader that remembers how the bytes came: ``segments`` as received, ``fed`` bytes in all.
+
+    Segments stay apart only while they are read as they arrive, which is so on loopback below the socket's buffer.
+    """
 
     def __init__(self) -> None:
         super().__init__(limit=1 << 20)
         self.segments: list[bytes] = []
         self.fed = 0
 
-    def feed_data(self, data: bytes | bytearray | memoryview) -> None:
-        self.segments.append(bytes(data))
-        self.fed += len(data)
-        super().feed_data(data)
+    def feed_data(self, data: Iterable[SupportsIndex]) -> None:
+        segment = bytes(data)
+        self.segments.append(segment)
+        self.fed += len(segment)
+        super().feed_data(segment)
 
 
 @dataclass
-class _Session:
+class Session:
     """What one connection has said so far."""
 
     number: int
@@ -103,7 +109,7 @@ class _Receiver:
 
     def __init__(self) -> None:
         self.messages: list[Received] = []
-        self.sessions: list[_Session] = []
+        self.sessions: list[Session] = []
         self.breaches: list[str] = []
         self.host = "127.0.0.1"
         self.port = 0
@@ -114,6 +120,11 @@ class _Receiver:
     def connections(self) -> int:
         """How many were opened so far."""
         return len(self.sessions)
+
+    @property
+    def sockets(self) -> tuple[socket.socket, ...]:
+        """The listening sockets."""
+        return self._server.sockets if self._server is not None else ()
 
     @property
     def open_connections(self) -> int:
@@ -149,20 +160,20 @@ class _Receiver:
         return asyncio.StreamReaderProtocol(reader, lambda _, writer: self._accepted(reader, writer))
 
     def _accepted(self, reader: _Tap, writer: asyncio.StreamWriter) -> None:
-        session = _Session(len(self.sessions) + 1, reader, writer)
+        session = Session(len(self.sessions) + 1, reader, writer)
         self.sessions.append(session)
         task = asyncio.ensure_future(self._serve(session))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _serve(self, session: _Session) -> None:
+    async def _serve(self, session: Session) -> None:
         try:
             with contextlib.suppress(ConnectionError, TimeoutError, EOFError):
                 await self.talk(session)
         finally:
             session.writer.close()
 
-    async def talk(self, session: _Session) -> None:
+    async def talk(self, session: Session) -> None:
         """The whole conversation; returning closes the connection."""
         if not await self.event(session, "CONNECT", self.greeting):
             return
@@ -175,23 +186,23 @@ class _Receiver:
             if verb == "QUIT":
                 return
 
-    async def next_command(self, session: _Session) -> bytes:
+    async def next_command(self, session: Session) -> bytes:
         """The next command line; b"" ends the connection."""
         return await session.line()
 
-    async def event(self, session: _Session, verb: str, reply: str) -> bool:
+    async def event(self, session: Session, verb: str, reply: str) -> bool:
         """Say ``reply`` and do what follows from it. False: the connection is over."""
         await self.say(session, reply)
         if verb == "DATA" and reply.startswith("354"):
             return await self.take_text(session)
         return True
 
-    async def say(self, session: _Session, reply: str) -> None:
+    async def say(self, session: Session, reply: str) -> None:
         """One reply; a line break in it makes it a multi-line one as it stands."""
         session.writer.write(reply.encode("ascii") + b"\r\n")
         await session.writer.drain()
 
-    async def take_text(self, session: _Session) -> bool:
+    async def take_text(self, session: Session) -> bool:
         """Read the text to its lone dot and answer it."""
         lines: list[bytes] = []
         while (raw := await session.line()) != b".\r\n":
@@ -200,13 +211,13 @@ class _Receiver:
             lines.append(raw)
         return await self.text_done(session, lines, "250 stored")
 
-    async def text_done(self, session: _Session, lines: list[bytes], reply: str) -> bool:
+    async def text_done(self, session: Session, lines: list[bytes], reply: str) -> bool:
         """The final dot has come."""
         self.store(session, lines)
         await self.say(session, reply)
         return True
 
-    def store(self, session: _Session, lines: list[bytes]) -> None:
+    def store(self, session: Session, lines: list[bytes]) -> None:
         """Keep the message and forget the transaction."""
         plain = b"".join(line[1:] if line.startswith(b".") else line for line in lines)
         self.messages.append(
@@ -214,7 +225,7 @@ class _Receiver:
         )
         session.sender = session.recipient = None
 
-    def answer(self, session: _Session, verb: str, line: str) -> str:
+    def answer(self, session: Session, verb: str, line: str) -> str:
         """The usual answer to a command."""
         if verb == "EHLO":
             return "\r\n".join(["250-receiver", *(f"250-{name}" for name in self.extensions), "250 8BITMIME"])
@@ -233,14 +244,14 @@ class _Receiver:
             return "354 go ahead" if session.recipient else "503 need RCPT"
         return "500 unknown command"
 
-    def answer_mail(self, session: _Session, line: str) -> str:
+    def answer_mail(self, session: Session, line: str) -> str:
         """MAIL: strict about the order of commands."""
         if session.sender is not None:
             return "503 nested MAIL"
         session.sender = line.partition(":")[2]
         return "250 sender ok"
 
-    def answer_rcpt(self, session: _Session, line: str) -> str:
+    def answer_rcpt(self, session: Session, line: str) -> str:
         """RCPT: strict about the order of commands."""
         if session.sender is None:
             return "503 need MAIL"
@@ -262,23 +273,23 @@ class ObservedReceiver(_Receiver):
         super().__init__()
         self._seven_bit = seven_bit
 
-    def answer(self, session: _Session, verb: str, line: str) -> str:
+    def answer(self, session: Session, verb: str, line: str) -> str:
         if verb not in ("HELO", "MAIL", "RCPT", "DATA", "RSET", "QUIT"):
             return "500 command not known"
         return super().answer(session, verb, line)
 
-    def answer_mail(self, session: _Session, line: str) -> str:
+    def answer_mail(self, session: Session, line: str) -> str:
         found = re.fullmatch(r"MAIL FROM:(<[^<> ]*>)((?: [^ ]+)*)", line)
         if found is None or any(not word.startswith(("BODY=", "SIZE=")) for word in found[2].split()):
             return "501 parameter not known"
         return super().answer_mail(session, f"MAIL FROM:{found[1]}")
 
-    def answer_rcpt(self, session: _Session, line: str) -> str:
+    def answer_rcpt(self, session: Session, line: str) -> str:
         if re.fullmatch(r"RCPT TO:<[^<> ]+@[^<> ]+>", line) is None:
             return "501 parameter not known"
         return super().answer_rcpt(session, line)
 
-    def store(self, session: _Session, lines: list[bytes]) -> None:
+    def store(self, session: Session, lines: list[bytes]) -> None:
         super().store(session, lines)
         if self._seven_bit:
             kept = self.messages[-1]
@@ -292,7 +303,7 @@ class PipeliningReceiver(_Receiver):
     ``tls``: STARTTLS is offered with this context, and nothing but EHLO, STARTTLS and QUIT is served before it.
     """
 
-    extensions = ("PIPELINING", "SIZE 12582912")
+    extensions: tuple[str, ...] = ("PIPELINING", "SIZE 12582912")
 
     def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
         super().__init__()
@@ -300,7 +311,7 @@ class PipeliningReceiver(_Receiver):
         if tls is not None:
             self.extensions = (*self.extensions, "STARTTLS")
 
-    async def event(self, session: _Session, verb: str, reply: str) -> bool:
+    async def event(self, session: Session, verb: str, reply: str) -> bool:
         if verb in ("EHLO", "DATA", "QUIT", "NOOP", "STAR") and session.pipelined:
             self.breaches.append(f"{verb} was not the last command of its group")
         if verb == "STAR" and self._tls is not None:
@@ -310,7 +321,7 @@ class PipeliningReceiver(_Receiver):
             return True
         return await super().event(session, verb, reply)
 
-    def answer(self, session: _Session, verb: str, line: str) -> str:
+    def answer(self, session: Session, verb: str, line: str) -> str:
         plain = session.writer.get_extra_info("sslcontext") is None
         if self._tls is not None and plain and verb not in ("EHLO", "STAR", "QUIT"):
             return "530 must issue STARTTLS first"
@@ -346,7 +357,7 @@ class FaultyReceiver(_Receiver):
         self._lax_data = lax_data
         self._seen: dict[str, int] = {}
 
-    async def next_command(self, session: _Session) -> bytes:
+    async def next_command(self, session: Session) -> bytes:
         try:
             async with asyncio.timeout(self._idle_close):
                 return await session.line()
@@ -355,17 +366,19 @@ class FaultyReceiver(_Receiver):
                 await self.say(session, self._idle_words)
             return b""
 
-    async def event(self, session: _Session, verb: str, reply: str) -> bool:
+    async def event(self, session: Session, verb: str, reply: str) -> bool:
         fault = self._due(verb)
         if fault is None:
             return await super().event(session, verb, reply)
-        if verb == "MAIL":
+        if fault.reply.startswith("2"):
+            pass  # Oddly worded, but a yes.
+        elif verb == "MAIL":
             session.sender = None
         elif verb == "RCPT":
             session.recipient = None
         return await self._suffer(session, fault, verb, reply)
 
-    async def text_done(self, session: _Session, lines: list[bytes], reply: str) -> bool:
+    async def text_done(self, session: Session, lines: list[bytes], reply: str) -> bool:
         fault = self._due("TEXT")
         if fault is None:
             return await super().text_done(session, lines, reply)
@@ -374,7 +387,7 @@ class FaultyReceiver(_Receiver):
         session.sender = session.recipient = None
         return await self._suffer(session, fault, "TEXT", reply)
 
-    async def _suffer(self, session: _Session, fault: Fault, verb: str, usual: str) -> bool:
+    async def _suffer(self, session: Session, fault: Fault, verb: str, usual: str) -> bool:
         if fault.delay:
             await asyncio.sleep(fault.delay)
         reply = fault.reply or ("" if fault.drop else usual)
@@ -384,7 +397,7 @@ class FaultyReceiver(_Receiver):
             await self.say(session, reply)
         return False
 
-    async def say(self, session: _Session, reply: str) -> None:
+    async def say(self, session: Session, reply: str) -> None:
         if self._multiline and "\n" not in reply:
             reply = f"{reply[:3]}-first of two lines\r\n{reply}"
         if not self._byte_by_byte:
@@ -395,7 +408,7 @@ class FaultyReceiver(_Receiver):
             await session.writer.drain()
             await asyncio.sleep(0.0005)
 
-    def answer(self, session: _Session, verb: str, line: str) -> str:
+    def answer(self, session: Session, verb: str, line: str) -> str:
         if verb == "DATA" and self._lax_data:
             return "354 go ahead"
         return super().answer(session, verb, line)

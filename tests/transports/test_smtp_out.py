@@ -1,57 +1,20 @@
 """The push half against receivers that work: bytes, commands, order, one connection."""
 
 import asyncio
-import contextlib
-import datetime
 import gc
-import ipaddress
 import ssl
-import tempfile
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sekisho.transports.base import Outcome, Parcel, Report
+
+from sekisho.transports.base import Outcome, Report
 from sekisho.transports.smtp_out import SendLimits, SmtpSender
 from sekisho.transports.smtp_pipeline import printable, unsendable, wire_text
 
 from .peers import Fault, FaultyReceiver, ObservedReceiver, PipeliningReceiver
-
-CENTRE = "NACCS@SMTP.TEST.SEKISHO.EXAMPLE"
-USER = "1ANAC1@SMTP.BROKER.SEKISHO.EXAMPLE"
-GATEWAY = "gateway.sekisho.example"
-
-# A kanji, a half-width kana (0x8E first), a line that starts with a dot, one that is only a dot, trailing spaces.
-AWKWARD = b"To: x\r\n\r\n\xb4\xd8\xbd\xea   \r\n\x8e\xb1\r\n.hidden\r\n.\r\n..\r\nend  \r\n"
-
-
-def parcel(number: int, data: bytes = AWKWARD, sender: str = CENTRE, recipient: str = USER) -> Parcel:
-    return Parcel(number, sender, recipient, data)
-
-
-@contextlib.asynccontextmanager
-async def sending(
-    peer: ObservedReceiver | PipeliningReceiver | FaultyReceiver, limits: SendLimits | None = None
-) -> AsyncIterator[SmtpSender]:
-    sender = SmtpSender(peer.host, peer.port, limits=limits or SendLimits(), source=GATEWAY)
-    try:
-        yield sender
-    finally:
-        await sender.close()
-
-
-async def send(sender: SmtpSender, *parcels: Parcel) -> list[Report]:
-    """The reports of one call; every parcel has exactly one."""
-    reports: list[Report] = []
-    await sender.send(parcels, reports.append)
-    assert sorted(report.number for report in reports) == sorted(one.number for one in parcels)
-    return reports
+from .posting import AWKWARD, CENTRE, GATEWAY, USER, parcel, send, sending, tls_pair
 
 
 @pytest.mark.parametrize("kind", [ObservedReceiver, PipeliningReceiver])
@@ -91,7 +54,8 @@ async def test_lockstep_waits_for_every_reply() -> None:
     """Without PIPELINING in EHLO each command travels alone (RFC 2920 section 3)."""
     async with FaultyReceiver(pipelining=False) as peer, sending(peer) as sender:
         await send(sender, parcel(1), parcel(2))
-        assert [len(segment.split(b"\r\n")) for segment in peer.segments if segment[:4] in (b"MAIL", b"RCPT")] == [2] * 4
+        commands = [segment for segment in peer.segments if segment[:4] in (b"MAIL", b"RCPT", b"DATA")]
+        assert [segment.count(b"\r\n") for segment in commands] == [1] * 6
 
 
 async def test_pipelined_segments() -> None:
@@ -118,6 +82,23 @@ async def test_pipelining_over_starttls() -> None:
         assert peer.breaches == []
 
 
+def test_on_uvloop() -> None:
+    """The connection is taken over on uvloop as on asyncio's own loop, plain and encrypted."""
+    server, client = tls_pair()
+
+    async def deliver(tls: ssl.SSLContext | None, starttls: ssl.SSLContext | None) -> list[bytes]:
+        async with PipeliningReceiver(tls=tls) as peer:
+            sender = SmtpSender(peer.host, peer.port, limits=SendLimits(), source=GATEWAY, starttls=starttls)
+            reports = await send(sender, *(parcel(number) for number in range(20)))
+            await sender.close()
+            assert {report.outcome for report in reports} == {Outcome.DELIVERED}
+            assert peer.breaches == []
+            return [message.data for message in peer.messages]
+
+    for tls, starttls in ((None, None), (server, client)):
+        assert uvloop.run(deliver(tls, starttls)) == [AWKWARD] * 20
+
+
 async def test_starttls_asked_for_and_not_offered() -> None:
     """Asked for encryption, nothing is sent in the clear: all is deferred."""
     _, client = tls_pair()
@@ -131,7 +112,7 @@ async def test_starttls_asked_for_and_not_offered() -> None:
 
 @pytest.mark.parametrize("kind", [ObservedReceiver, PipeliningReceiver])
 async def test_order_and_one_connection(kind: type[ObservedReceiver] | type[PipeliningReceiver]) -> None:
-    """The order of a call is kept, calls do not mix, and one connection serves them all (lane order, reliability.md 4)."""
+    """The order of a call is kept, calls do not mix, one connection serves them all (lane order, reliability.md 4)."""
     async with kind() as peer, sending(peer) as sender:
         calls = [[parcel(10 * call + step, b"%d\r\n" % (10 * call + step)) for step in range(5)] for call in range(4)]
         results = await asyncio.gather(*(send(sender, *call) for call in calls))
@@ -145,7 +126,8 @@ async def test_order_and_one_connection(kind: type[ObservedReceiver] | type[Pipe
 @pytest.mark.parametrize("pipelining", [True, False])
 async def test_replies_one_byte_at_a_time_and_in_two_lines(pipelining: bool) -> None:
     """Replies are read however they are cut and however many lines they have (RFC 5321 section 4.2.1)."""
-    async with FaultyReceiver(pipelining=pipelining, byte_by_byte=True, multiline=True) as peer, sending(peer) as sender:
+    receiver = FaultyReceiver(pipelining=pipelining, byte_by_byte=True, multiline=True)
+    async with receiver as peer, sending(peer) as sender:
         reports = await send(sender, parcel(1), parcel(2))
         assert [report.outcome for report in reports] == [Outcome.DELIVERED] * 2
         assert "first of two lines" in reports[0].text
@@ -314,32 +296,3 @@ def test_reply_texts_are_short_and_printable(text: str) -> None:
     assert len(shown) <= 200
     assert shown.isascii()
     assert not shown or shown.isprintable()
-
-
-def tls_pair() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A server's and a client's context that trust one throw-away certificate for 127.0.0.1."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "receiver.EXAMPLE")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = certificate.public_bytes(serialization.Encoding.PEM)
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "receiver.pem")
-        file.write_bytes(pem + secret)
-        server.load_cert_chain(file)
-    client = ssl.create_default_context(cadata=pem.decode("ascii"))
-    return server, client

@@ -179,7 +179,7 @@ class _Part(Message):
 
 
 def _part_factory(max_depth: int, max_parts: int) -> Callable[..., _Part]:
-    made = 0
+    made = -1  # the parser makes one to see whether it may give a policy
 
     def make(policy: Compat32 = _AS_SENT) -> _Part:
         nonlocal made
@@ -268,7 +268,7 @@ def _decoded_name(name: str) -> str:
     sent = _sent_bytes(name)
     if "=?" in name:
         try:
-            return str(make_header(decode_header(name)))
+            return str(make_header(decode_header(name))) or name
         except (LookupError, UnicodeError, HeaderParseError):
             return sent.decode("utf-8", "backslashreplace")
     if b"\x1b" in sent:

@@ -1,0 +1,440 @@
+"""Settings: what ``gateway.toml`` may say, every default in one place, every limit with its reason.
+
+*Strategy.* One frozen Struct a table, in the order of a message's way. :func:`load` reads a file, collects everything
+that is wrong with it (unknown keys with a suggestion, wrong types, rules between keys) and raises one
+:class:`SettingsError`; whoever holds a :class:`Settings` need not check it again. Paths in it are absolute. Times are
+Japan time. ``samples/gateway.toml`` shows every key.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import string
+from collections.abc import Sequence
+from datetime import datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from msgspec import Meta, Struct, field, structs
+
+from sekisho.gateway.clock import JAPAN, to_us
+from sekisho.gateway.strict_toml import read_file, read_table
+
+__all__ = [
+    "BUSINESS",
+    "Delivery",
+    "Gateway",
+    "Identity",
+    "Limits",
+    "Listener",
+    "Log",
+    "NumberSeries",
+    "Operators",
+    "Registry",
+    "Settings",
+    "SettingsError",
+    "StoreSettings",
+    "Window",
+    "load",
+    "warnings",
+]
+
+Count = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0)]
+Filled = Annotated[str, Meta(min_length=1)]
+
+BUSINESS: Final[dict[str, Any]] = {
+    "start_at_opening": "K",
+    "start_at_arrival": "I",
+    "default_office": "",
+    "many_lines_over": 1,
+}
+"""What handlers find in ``[business]`` when the file says nothing."""
+
+
+class SettingsError(Exception):
+    """A file that cannot be used; ``problems`` has one line each, with the path of the key."""
+
+    def __init__(self, path: Path, problems: Sequence[str]) -> None:
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        super().__init__(f"{path}: {count}\n" + "\n".join(f"  {problem}" for problem in problems))
+        self.path = path
+        self.problems = list(problems)
+
+
+def _japan_time(key: str, text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(key, f'"{text}"; a Japan time YYYY-MM-DDTHH:MM[:SS] is expected') from None
+    if moment.tzinfo is not None:
+        raise ValueError(key, f'"{text}" names a time zone; Japan time is meant always, leave the zone out')
+    return moment.replace(tzinfo=JAPAN)
+
+
+class Gateway(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[gateway]``: which gateway this is."""
+
+    environment: Literal["production", "test"] = "test"
+    """In test the clock may be set; production refuses that."""
+    generation: Literal[6, 7] = 7
+    """Which generation's item tables apply."""
+    data: Filled = "var"
+    """Folder of the embedded store; relative to the settings file. ``--data`` wins."""
+    clock: str = "system"
+    """``system``, or the Japan time to start at (YYYY-MM-DDTHH:MM[:SS]), in a test environment."""
+    handlers: tuple[Filled, ...] = ()
+    """Modules with business codes of your own, imported at start."""
+    hostname: Filled = "localhost"
+    """The name in the SMTP greeting and in our EHLO; a real one when peers are elsewhere."""
+    allow_plain: bool = False
+    """Let listeners without encryption stand on addresses that others can reach."""
+
+    def __post_init__(self) -> None:
+        """Check what the types cannot say."""
+        if self.clock != "system":
+            _japan_time("clock", self.clock)
+            if self.environment == "production":
+                raise ValueError("clock", 'a set clock is for tests; production takes "system" only')
+
+    @property
+    def starts_at(self) -> datetime | None:
+        """The Japan time the clock starts at; None: the system's clock."""
+        return None if self.clock == "system" else _japan_time("clock", self.clock)
+
+
+class StoreSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[store]``: where everything is kept, and for how long."""
+
+    url: Filled = "sqlite"
+    """``sqlite`` (a file in the data folder) or ``memory`` (for trials: a restart forgets)."""
+    retention_days: Count = 7
+    """How long a letter stays that nobody fetched, its delivery day included."""
+    retention_fetched_days: Count = 7
+    """The same, of letters that were delivered."""
+    journal_days: Count = 90
+    """How long a processed request stays with its bytes once its letters are gone."""
+
+    def __post_init__(self) -> None:
+        """Check what the types cannot say."""
+        if self.url.startswith(("postgresql:", "postgres:")):
+            raise ValueError("url", 'PostgreSQL is not yet in this release; "sqlite" or "memory" is expected')
+        if self.url not in ("sqlite", "memory"):
+            raise ValueError("url", f'"{self.url}"; "sqlite" or "memory" is expected')
+
+
+class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[limits]``: what is refused early, before it hurts anybody. Sizes in bytes, times in seconds."""
+
+    message_bytes: Annotated[int, Meta(ge=400, le=999_999)] = 700_000
+    """One NACCS EDI message: the official bound; 電文長 has six digits."""
+    max_object: Annotated[int, Meta(ge=1_000)] = 12 * 1024 * 1024
+    """One mail with its attachments; above it 552. Common mail servers take 10 MB."""
+    smtp_idle_two_way: Seconds = 180
+    """Silence on a two-way connection: users wait 3 minutes for a reply there."""
+    smtp_idle_mail: Seconds = 120
+    """Silence on a mail-style connection: the centre's own timer since April 2023."""
+    smtp_transaction: Seconds = 600
+    """One mail from MAIL to its final dot: ends senders that drip a byte now and then."""
+    smtp_session: Seconds = 3600
+    """One connection in all: ends those that only say NOOP."""
+    connections_partner: Count = 10
+    """Connections of one sender at once."""
+    connections_address: Count = 50
+    """Connections from one network address at once, as common mail servers do."""
+    connections_total: Count = 2000
+    """All connections; above it 421."""
+    bad_commands: Count = 20
+    """Wrong commands in a session before it is closed, as common mail servers do."""
+    lane_backlog_messages: Count = 10_000
+    """Requests of one sender that wait to be processed; above it 452, not silence."""
+    lane_backlog_bytes: Count = 1_000_000_000
+    """The same in bytes."""
+    free_disk_bytes: Annotated[int, Meta(ge=0)] = 2_000_000_000
+    """Below this much free disk nothing new is taken (452), so that what is there can still be finished."""
+    free_disk_percent: Annotated[float, Meta(ge=0, le=50)] = 5
+    """On small disks the lower bound of the two counts: this share of the disk."""
+    batch_messages: Annotated[int, Meta(ge=1, le=4096)] = 256
+    """Messages in one commit: more make the first of them wait."""
+    batch_bytes: Count = 8 * 1024 * 1024
+    """Bytes in one commit, for the same reason."""
+    batch_hold_ms: Seconds = 50
+    """Milliseconds of processing in one commit; what follows is answered now and processed in a later one."""
+    outbound_queue: Count = 10_000
+    """Letters read ahead for delivery: bounds memory, the rest waits in the store."""
+    mime_depth: Count = 20
+    """Nesting of MIME parts: deeper is an attack, not a mail."""
+    mime_parts: Count = 1000
+    """MIME parts of one mail, for the same reason."""
+    attachment_name: Annotated[int, Meta(ge=1, le=255)] = 190
+    """Bytes of an attachment's file name: the official bound."""
+
+
+class Listener(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[[listener]]``: one door that messages come in by."""
+
+    name: Filled
+    """How logs and the ready line call it."""
+    kind: Literal["smtp", "pop3", "sftp", "http"] = "smtp"
+    """The protocol."""
+    mode: Literal["two-way", "mail"] = "two-way"
+    """smtp only. two-way: replies are pushed at once; mail: several requests, replies are fetched later."""
+    address: Filled
+    """host:port to listen on; port 0 takes any free one."""
+    centre: tuple[Filled, ...] = ()
+    """The addresses that mail may be sent to here; any other recipient is refused with 550."""
+
+    def __post_init__(self) -> None:
+        """Check what the types cannot say."""
+        if self.kind != "smtp":
+            raise ValueError("kind", f'"{self.kind}" is not yet in this release; "smtp" is expected')
+        host, port = _split_address(self.address)
+        if not host or not port.isdigit() or int(port) > 65535:
+            raise ValueError("address", f'"{self.address}"; host:port is expected, like "127.0.0.1:2525"')
+        if not self.centre:
+            raise ValueError("centre", "at least one address that mail is sent to is expected")
+        for address in self.centre:
+            if "@" not in address.strip("@"):
+                raise ValueError("centre", f'"{address}" is no mail address')
+
+    @property
+    def host(self) -> str:
+        """The host of ``address``, without the brackets of IPv6."""
+        return _split_address(self.address)[0]
+
+    @property
+    def port(self) -> int:
+        """The port of ``address``."""
+        return int(_split_address(self.address)[1])
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only programs on this machine can reach it."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def _split_address(address: str) -> tuple[str, str]:
+    host, _, port = address.rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), port
+
+
+class Registry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[registry]``: users, boxes, places."""
+
+    seed: str = ""
+    """A registry.toml, loaded at start for what is not there yet; afterwards the store is the truth."""
+
+
+class Log(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[log]``: goes to standard error."""
+
+    format: Literal["console", "json"] = "console"
+    """For people, or one JSON object a line."""
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important that is written."""
+
+
+class Identity(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[identity]``: when two mails are the same request."""
+
+    window_seconds: Annotated[float, Meta(ge=0)] = 3600
+    """Identical bytes with filled tags but no Message-ID within this time are one request (Unspecified: our choice)."""
+
+
+class Delivery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[delivery]``: pushing replies to boxes."""
+
+    retry_minutes: Annotated[tuple[Annotated[float, Meta(gt=0)], ...], Meta(min_length=1)] = (1, 2, 5, 10, 30, 60)
+    """Waits between attempts; the last one repeats."""
+    give_up_hours: Annotated[float, Meta(gt=0)] = 24
+    """After this the letter stays in its box for SYG and the operator."""
+    unknown_after_minutes: Annotated[float, Meta(gt=0)] = 3
+    """Wait after a connection broke before the peer's answer: the peer may have it, so no hurry."""
+    port: Annotated[int, Meta(ge=1, le=65535)] = 25
+    """Where boxes without ``push`` are reached."""
+    keep_alive_seconds: Annotated[float, Meta(ge=0)] = 60
+    """An idle connection to a peer is kept this long."""
+    data_reply_seconds: Seconds = 120
+    """How long a peer may think after the final dot."""
+    spread: Annotated[float, Meta(ge=0, le=0.5)] = 0.1
+    """Retries vary by this share, so that a returning peer is not met by all at once."""
+
+
+class NumberSeries(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One series of numbers: how number ``n`` is written.
+
+    ``{n}`` the counter, ``{check}`` is n modulo 7 (Unspecified: our choice; the official check digit is not published),
+    ``{letter}`` the system's letter (S, A or C).
+    """
+
+    pattern: Filled = "{n:010d}{check}"
+    """A format with ``{n}``, ``{check}`` and ``{letter}``."""
+    size: Annotated[int, Meta(ge=1, le=35)] = 11
+    """How long the number is."""
+
+    def __post_init__(self) -> None:
+        """Check that the pattern gives numbers of the size."""
+        try:
+            names = {name for _, name, _, _ in string.Formatter().parse(self.pattern) if name is not None}
+            known = "n" in names and names <= {"n", "check", "letter"}
+            text = self.text(1) if known else ""
+        except (KeyError, IndexError, ValueError) as error:
+            raise ValueError("pattern", str(error)) from None
+        if not text:
+            raise ValueError("pattern", f'"{self.pattern}"; {{n}} is a must, {{check}} and {{letter}} are known')
+
+    def text(self, n: int, letter: str = "S") -> str:
+        """Number ``n`` of the series. Raises ValueError when it is not ``size`` characters long: used up."""
+        text = self.pattern.format(n=n, check=n % 7, letter=letter)
+        if len(text.encode()) != self.size:
+            raise ValueError(
+                f'"{self.pattern}" gives {text!r}, {len(text.encode())} characters; {self.size} are expected'
+            )
+        return text
+
+
+class Window(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[[window]]``: a planned stop of the service or of one business."""
+
+    business: str = ""
+    """A business code; empty: the whole service."""
+    code: Literal["A0002", "A0006", "A0010", "U0002"] = "A0002"
+    """What is answered meanwhile."""
+    starts: Filled
+    """Japan time, YYYY-MM-DDTHH:MM[:SS]."""
+    ends: Filled
+    """The first moment after it."""
+    text: str = ""
+    """For operators."""
+
+    def __post_init__(self) -> None:
+        """Check what the types cannot say."""
+        starts, ends = _japan_time("starts", self.starts), _japan_time("ends", self.ends)
+        if ends <= starts:
+            raise ValueError("ends", f'"{self.ends}" is not after starts "{self.starts}"')
+
+    @property
+    def starts_us(self) -> int:
+        """The start in microseconds since the epoch."""
+        return to_us(_japan_time("starts", self.starts))
+
+    @property
+    def ends_us(self) -> int:
+        """The end in microseconds since the epoch."""
+        return to_us(_japan_time("ends", self.ends))
+
+
+class Operators(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[operators]``: where letters go that have no other place."""
+
+    box: Filled = "OPERATORS"
+    """Its box; made at start if it is not there."""
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything ``gateway.toml`` says. Immutable; :func:`load` is the way to get one."""
+
+    gateway: Gateway = field(default_factory=Gateway)
+    store: StoreSettings = field(default_factory=StoreSettings)
+    limits: Limits = field(default_factory=Limits)
+    listener: tuple[Listener, ...] = ()
+    registry: Registry = field(default_factory=Registry)
+    log: Log = field(default_factory=Log)
+    identity: Identity = field(default_factory=Identity)
+    delivery: Delivery = field(default_factory=Delivery)
+    rights: dict[str, tuple[Filled, ...]] = field(default_factory=dict)
+    """業種 -> the business codes it may run (``*`` and ``?`` allowed); a 業種 that is not named may run all."""
+    business: dict[str, Any] = field(default_factory=dict)
+    """Free-form, given to handlers; :data:`BUSINESS` where the file says nothing."""
+    numbers: dict[str, str | NumberSeries] = field(default_factory=dict)
+    """Series -> pattern, or a table of pattern and size; ``default`` is for the series not named."""
+    window: tuple[Window, ...] = ()
+    operators: Operators = field(default_factory=Operators)
+
+    @property
+    def data(self) -> Path:
+        """The data folder."""
+        return Path(self.gateway.data)
+
+    def may_run(self, trade: str, business_code: str) -> bool:
+        """Whether the 業種 has a right to the business (A0012)."""
+        patterns = self.rights.get(trade)
+        return patterns is None or any(fnmatchcase(business_code, pattern) for pattern in patterns)
+
+    def series(self, kind: str) -> NumberSeries:
+        """How numbers of that kind are written."""
+        found = self.numbers.get(kind, self.numbers.get("default"))
+        if isinstance(found, str):
+            return NumberSeries(pattern=found)
+        return found if found is not None else NumberSeries()
+
+
+def load(path: Path | str, data: Path | str | None = None) -> Settings:
+    """The settings in a file; ``data`` replaces the data folder. Raises :class:`SettingsError` with every problem."""
+    path = Path(path)
+    problems: list[str] = []
+    tables = read_file(path, problems)
+    if problems:
+        raise SettingsError(path, problems)
+    settings = read_table(Settings, tables, "", problems)
+    if settings is not None:
+        problems.extend(_between(settings))
+    if problems or settings is None:
+        raise SettingsError(path, problems)
+    folder = path.resolve().parent
+    where = Path(data) if data is not None else folder / settings.gateway.data
+    seed = settings.registry.seed
+    return structs.replace(
+        settings,
+        gateway=structs.replace(settings.gateway, data=str(where.resolve())),
+        registry=Registry(seed=str(folder / seed) if seed else ""),
+        business=BUSINESS | settings.business,
+    )
+
+
+def _between(settings: Settings) -> list[str]:
+    """What is wrong between keys that are each right."""
+    problems = []
+    if not settings.listener:
+        problems.append("listener: missing; at least one [[listener]] is expected")
+    names: set[str] = set()
+    for at, listener in enumerate(settings.listener):
+        if listener.name in names:
+            problems.append(f'listener[{at}].name: "{listener.name}" is the name of another listener')
+        names.add(listener.name)
+        if not listener.is_loopback and not settings.gateway.allow_plain:
+            problems.append(
+                f'listener[{at}].address: "{listener.address}" can be reached from elsewhere, and {listener.kind} '
+                "carries passwords in the clear; use 127.0.0.1, or set gateway.allow_plain = true"
+            )
+    for kind in settings.numbers:
+        try:
+            settings.series(kind)
+        except ValueError as error:
+            problems.append(f"numbers.{kind}: {error.args[-1]}")
+    if settings.limits.message_bytes > settings.limits.max_object:
+        problems.append(
+            "limits.max_object: smaller than limits.message_bytes; the mail around a message needs room too"
+        )
+    return problems
+
+
+def warnings(settings: Settings) -> list[str]:
+    """What works but should be known: one line each, for the log at start and check-config."""
+    out = [
+        f'listener "{listener.name}" on {listener.address} takes passwords and declarations without encryption; '
+        "everybody on the way can read and change them: put a tunnel or a TLS proxy in front"
+        for listener in settings.listener
+        if not listener.is_loopback
+    ]
+    if settings.store.url == "memory":
+        out.append('store.url = "memory": a restart forgets every message, also those that were answered yes')
+    if settings.gateway.clock != "system":
+        out.append(f"gateway.clock: the clock starts at {settings.gateway.clock} Japan time, not now")
+    return out

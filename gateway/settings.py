@@ -44,6 +44,9 @@ Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0)]
 Filled = Annotated[str, Meta(min_length=1)]
 
+_LETTERS: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ"
+"""The alphabet without I and O, which look like digits."""
+
 BUSINESS: Final[dict[str, Any]] = {
     "start_at_opening": "K",
     "start_at_arrival": "I",
@@ -269,8 +272,8 @@ class Delivery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class NumberSeries(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One series of numbers: how number ``n`` is written.
 
-    ``{n}`` the counter, ``{check}`` is n modulo 7 (Unspecified: our choice; the official check digit is not published),
-    ``{letter}`` the system's letter (S, A or C).
+    ``{n}`` is the counter, ``{check}`` its remainder by 7, ``{letter}`` one of 24 letters by it (Unspecified: our
+    choice; how official numbers are composed is not published).
     """
 
     pattern: Filled = "{n:010d}{check}"
@@ -289,9 +292,9 @@ class NumberSeries(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         if not text:
             raise ValueError("pattern", f'"{self.pattern}"; {{n}} is a must, {{check}} and {{letter}} are known')
 
-    def text(self, n: int, letter: str = "S") -> str:
+    def text(self, n: int) -> str:
         """Number ``n`` of the series. Raises ValueError when it is not ``size`` characters long: used up."""
-        text = self.pattern.format(n=n, check=n % 7, letter=letter)
+        text = self.pattern.format(n=n, check=n % 7, letter=_LETTERS[n % len(_LETTERS)])
         if len(text.encode()) != self.size:
             raise ValueError(
                 f'"{self.pattern}" gives {text!r}, {len(text.encode())} characters; {self.size} are expected'
@@ -373,6 +376,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         if isinstance(found, str):
             return NumberSeries(pattern=found)
         return found if found is not None else NumberSeries()
+
+    @property
+    def patterns(self) -> dict[str, str]:
+        """Pattern by series, as the file has them."""
+        return {kind: self.series(kind).pattern for kind in self.numbers}
 
 
 def load(path: Path | str, data: Path | str | None = None) -> Settings:

@@ -224,9 +224,10 @@ def test_numbers_have_eleven_characters_unless_said(tmp_path: Path) -> None:
     settings = load(written(tmp_path, text + LISTENER))
     assert settings.series("ola").text(123) == "00000001234"
     assert settings.series("hfa").text(1) == "H0000000011"
-    assert settings.series("osa").text(7, "A") == "A0007"
+    assert settings.series("osa").text(7) == "H0007"
     with pytest.raises(ValueError, match="5 are expected"):
         settings.series("osa").text(10_000)
+    assert settings.patterns == {"osa": "{letter}{n:04d}", "hfa": "H{n:09d}{check}"}
     assert NumberSeries().text(10**10 - 1) == "99999999993"
 
 

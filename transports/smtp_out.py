@@ -298,8 +298,6 @@ class SmtpSender:
             return
         loop = asyncio.get_running_loop()
         left = self._idle_since + self._limits.keep_alive - loop.time()
-        if self._lock.locked():
-            left = self._limits.keep_alive
         if left > 0:
             self._idle_timer = loop.call_later(left, self._look_at_rest)
         else:
@@ -308,6 +306,7 @@ class SmtpSender:
     async def _close_idle(self) -> None:
         since = self._idle_since
         async with self._lock:
+            # A call may have been running, or have come in between: then it has set the time anew.
             if self._idle_since == since:
                 await self._quit("idle")
 

@@ -78,7 +78,9 @@ async def test_pipelining_over_starttls() -> None:
         await sender.close()
         assert {report.outcome for report in reports} == {Outcome.DELIVERED}
         assert [message.data for message in peer.messages] == [AWKWARD] * 20
-        assert peer.commands.count(b"STARTTLS") == 1
+        greeting = f"EHLO {GATEWAY}".encode()
+        assert peer.commands[:3] == [greeting, b"STARTTLS", greeting]
+        assert sum(segment.endswith(b"DATA\r\n") and b"MAIL FROM" in segment for segment in peer.segments) == 20
         assert peer.breaches == []
 
 
@@ -227,6 +229,18 @@ async def test_an_idle_connection_is_closed_after_keep_alive() -> None:
         assert peer.commands[-1] == b"QUIT"
         assert (await send(sender, parcel(9)))[0].outcome is Outcome.DELIVERED
         assert peer.connections == 2
+
+
+async def test_a_long_call_is_not_idle_time() -> None:
+    """``keep_alive`` counts from the end of the last call, even when it runs out during one."""
+    receiver = FaultyReceiver([Fault("TEXT", after=1, delay=0.5)])
+    async with receiver as peer, sending(peer, SendLimits(keep_alive=0.3)) as sender:
+        await send(sender, parcel(1))
+        await send(sender, parcel(2))
+        await asyncio.sleep(0.1)
+        assert peer.open_connections == 1
+        await asyncio.sleep(0.4)
+        assert peer.open_connections == 0
 
 
 @pytest.mark.parametrize("pipelining", [True, False])

@@ -47,6 +47,7 @@ def test_a_mail_without_header_fields(raw: bytes, content: bytes) -> None:
     "head",
     [
         b"Content-Type: text/plain\r\n",
+        b"Content-Type: text/plain; charset=nobody-knows\r\n",
         b"CONTENT-TYPE:TEXT/PLAIN; CHARSET=euc-jp\r\n",
         b"Content-Type: text/plain;\r\n\tcharset=euc-jp\r\nContent-Transfer-Encoding:\r\n BINARY\r\n",
         b"Subject: no type at all\r\nContent-Transfer-Encoding: 7bit\r\n",

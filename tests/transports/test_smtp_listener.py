@@ -5,15 +5,18 @@ import contextlib
 import smtplib
 import time
 import tracemalloc
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+import uvloop
 
 from sekisho.codecs.envelope import Envelope, Wrapping
 from sekisho.transports.base import Receipt, Verdict
 from sekisho.transports.smtp import SmtpLimits, SmtpListener
 
+SMUGGLING = Path(__file__).with_name("smuggling.tsv")
 CENTRE = "NACCS@SMTP.TEST.SEKISHO.EXAMPLE"
 SENDER = "1ANAC1@SMTP.BROKER.SEKISHO.EXAMPLE"
 NOON = datetime(2026, 4, 1, 3, 0, tzinfo=UTC)
@@ -299,6 +302,21 @@ async def test_nothing_pipelined_after_data_runs_before_the_reply() -> None:
         assert [line[:3] for line in rest] == [b"250", b"250", b"250", b"354", b"250", b"221"]
 
 
+async def test_no_spelling_smuggles_a_second_mail() -> None:
+    """The whole corpus over a socket: one DATA is one envelope, and what looks like commands in it is its text."""
+    house = House()
+    spellings = [line.split("\t")[1] for line in SMUGGLING.read_text("ascii").splitlines()[1:]]
+    async with listening(house) as listener:
+        peer = await Peer.at(listener)
+        for spelling in spellings:
+            ending = spelling.encode("ascii").decode("unicode_escape").encode("ascii")
+            await peer.data()
+            text = MAIL + b"a" + ending + ENVELOPE + b"DATA\r\nsmuggled\r\n"
+            assert (await peer.say(text + b".\r\n")).startswith(b"250 2.0.0 kept")
+    assert len(house.got) == len(spellings) > 10
+    assert all(envelope.raw.endswith(b"smuggled\r\n") for envelope in house.got)
+
+
 async def test_verbs_of_the_library() -> None:
     """VRFY says 252 without looking anybody up; HELP lists what is served; EXPN is not; the order is kept."""
     async with listening(House()) as listener:
@@ -451,7 +469,7 @@ async def test_an_endless_line_leaves_memory_flat() -> None:
         assert (await peer.say(b"NOOP\r\n")).startswith(b"250")
         assert listener.pool.free == listener.limits.pending_bytes
     assert house.got == []
-    assert peak < 28 * 1024 * 1024  # max_object, its growth by realloc, and the sender's own buffers
+    assert peak < 16 * 1024 * 1024  # max_object and its growth by an eighth
 
 
 async def test_a_thousand_idle_connections() -> None:
@@ -468,3 +486,23 @@ async def test_a_thousand_idle_connections() -> None:
         for one in idle:
             one.writer.transport.abort()
         await until(lambda: listener.open_connections == 1)
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        test_the_envelope_of_an_ordinary_request,
+        test_verbs_of_the_library,
+        test_nothing_pipelined_after_data_runs_before_the_reply,
+        test_leaving_inside_data_submits_nothing,
+        test_a_peer_that_does_not_read_is_not_read,
+        test_an_endless_line_leaves_memory_flat,
+        test_stopping_lets_a_transaction_finish,
+        lambda: test_leaving_after_the_dot_does_not_stop_the_commit("half-close"),
+        lambda: test_leaving_after_the_dot_does_not_stop_the_commit("reset"),
+    ],
+)
+def test_uvloop_is_no_different(scenario: Callable[[], Coroutine[None, None, None]]) -> None:
+    """The other loop reads, half-closes and pauses by other code; what the peer sees is the same."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(scenario())

@@ -1,6 +1,11 @@
 """The SMTP dialogue without a socket: fed in one piece, and one byte at a time."""
 
+import itertools
+from pathlib import Path
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sekisho.transports.smtp_data import DataReader, Pool
 from sekisho.transports.smtp_session import SmtpLimits, SmtpSession, parse_path
@@ -11,23 +16,12 @@ OPENING = (
 )
 
 # Spellings of an end of data that are not CR LF . CR LF, and must stay data (spec/reliability.md 5.2).
-NOT_THE_END = (
-    b"\n.\n",
-    b"\n.\r\n",
-    b"\r\n.\n",
-    b"\r.\r",
-    b"\r.\r\n",
-    b"\r\n.\r",
-    b"\n.\r",
-    b"\r.\n",
-    b"\r\n\0.\r\n",
-    b"\r\n.\0\r\n",
-    b"\r\n.\r\0\n",
-    b"\r\n. \r\n",
-    b"\r\r\n.\rx\n",
-    b"\r\n..\r\n",
-    b".\r\n",
-)
+NOT_THE_END = {
+    name: spelling.encode("ascii").decode("unicode_escape").encode("ascii")
+    for name, spelling, _note in (
+        line.split("\t") for line in Path(__file__).with_name("smuggling.tsv").read_text("ascii").splitlines()[1:]
+    )
+}
 
 
 def session(**limits: int) -> SmtpSession:
@@ -60,7 +54,7 @@ def test_a_mail_arrives_whatever_the_pieces(step: int) -> None:
     assert one.closing == "quit"
 
 
-@pytest.mark.parametrize("ending", NOT_THE_END)
+@pytest.mark.parametrize("ending", NOT_THE_END.values(), ids=NOT_THE_END)
 @pytest.mark.parametrize("step", [1, 5, 10_000])
 def test_only_crlf_dot_crlf_ends_data(ending: bytes, step: int) -> None:
     """Every other spelling is data, kept unchanged but for the stuffed dot (spec/reliability.md 5.2)."""
@@ -74,6 +68,25 @@ def test_only_crlf_dot_crlf_ends_data(ending: bytes, step: int) -> None:
     assert one.mail is not None
     assert one.mail.data == smuggled.replace(b"\r\n.", b"\r\n")
     assert one.transactions == 1
+
+
+@given(st.text("\r\n.x\0", max_size=40), st.lists(st.integers(0, 50), max_size=8))
+def test_reading_in_pieces_is_reading_by_lines(text: str, cuts: list[int]) -> None:
+    """Oracle: RFC 5321 4.5.2 by CRLF lines (a lone dot ends, a leading dot goes), whatever the pieces."""
+    wire = text.encode("ascii") + b"\r\n.\r\nrest"
+    lines = wire.split(b"\r\n")
+    end = lines.index(b".")
+    expected = b"".join(line.removeprefix(b".") + b"\r\n" for line in lines[:end])
+    rest = b"\r\n".join(lines[end + 1 :])
+    reader = DataReader(1_000, Pool(1_000))
+    edges = sorted({0, len(wire), *(cut for cut in cuts if cut < len(wire))})
+    for begin, stop in itertools.pairwise(edges):
+        position = reader.feed(wire[:stop], begin)
+        if position >= 0:
+            assert wire[position:] == rest
+            assert reader.data == expected
+            return
+    pytest.fail("the end mark was not seen")
 
 
 def test_an_empty_mail_is_a_mail() -> None:

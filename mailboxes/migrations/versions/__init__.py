@@ -1,1 +1,1 @@
-"""."""
+"""One file a schema version, named for its number."""

@@ -1,0 +1,134 @@
+"""Writing the SQLite store: users, boxes, routes, records, timers. Written at once, unlike what every message writes."""
+
+# ruff: noqa: D102 - what each method promises is said once, in store.py
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from sekisho.mailboxes.letters import PUSH, Account, Box, Office, Place, Route, Window
+from sekisho.mailboxes.sqlite_view import SqliteView, dump
+from sekisho.mailboxes.store import Conflict
+
+__all__ = ["SqliteRegistry"]
+
+_ACCOUNT: Final = (
+    "INSERT INTO user_account (id, user_code, password_hash, password_state, former, former_state, history, trade,"
+    " specialist, in_house, mail_from, box, suspended, strict, tolerate_length) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+)
+_ACCOUNT_AGAIN: Final = (
+    " ON CONFLICT (id) DO UPDATE SET password_hash = excluded.password_hash, password_state = excluded.password_state,"
+    " former = excluded.former, former_state = excluded.former_state, history = excluded.history,"
+    " trade = excluded.trade, specialist = excluded.specialist, in_house = excluded.in_house,"
+    " mail_from = excluded.mail_from, box = excluded.box, suspended = excluded.suspended, strict = excluded.strict,"
+    " tolerate_length = excluded.tolerate_length"
+)
+_BOX: Final = (
+    "INSERT INTO mailbox (box, address, address_key, doors, pushes, push, password_hash, uid_validity)"
+    " VALUES (?,?,?,?,?,?,?,?)"
+)
+_BOX_AGAIN: Final = (
+    " ON CONFLICT (box) DO UPDATE SET address = excluded.address, address_key = excluded.address_key,"
+    " doors = excluded.doors, pushes = excluded.pushes, push = excluded.push, password_hash = excluded.password_hash"
+)
+
+
+class SqliteRegistry(SqliteView):
+    """The half of a unit that has no memory."""
+
+    __slots__ = ("_clock",)
+
+    def __init__(self, connection: sqlite3.Connection, clock_us: Callable[[], int]) -> None:
+        super().__init__(connection)
+        self._clock = clock_us
+
+    def _ready(self) -> None:
+        """Called before every write."""
+
+    def _write(self, sql: str, *values: Any) -> sqlite3.Cursor:  # noqa: ANN401 - column values
+        self._ready()
+        return self._run(sql, values)
+
+    # The registry
+    def put_account(self, account: Account, *, new: bool = False) -> None:
+        if new and self._one("SELECT 1 FROM user_account WHERE id = ?", account.id):
+            raise Conflict(f"the user {account.id} is there")
+        a = account
+        self._write(
+            _ACCOUNT + _ACCOUNT_AGAIN,
+            a.id, a.user_code, a.password_hash, a.password_state, a.former, a.former_state, dump(a.history), a.trade,
+            a.specialist, a.in_house, dump(a.mail_from), a.box, a.suspended, a.strict, a.tolerate_length,
+        )  # fmt: skip
+        self._write("DELETE FROM user_address WHERE user_id = ?", a.id)
+        for key in {address.lower() for address in a.mail_from}:
+            self._write("INSERT INTO user_address (address_key, user_id) VALUES (?, ?)", key, a.id)
+
+    def put_box(self, box: Box, *, new: bool = False) -> None:
+        if new and self._one("SELECT 1 FROM mailbox WHERE box = ?", box.id):
+            raise Conflict(f"the box {box.id} is there")
+        doors = " ".join(box.doors)
+        # Seconds, as IMAP counts them; a store that is made anew under old box names gets other ones.
+        validity = max(self._clock() // 1_000_000, 1)
+        address = box.address
+        pushes = PUSH in box.doors
+        self._write(
+            _BOX + _BOX_AGAIN, box.id, address, address.lower(), doors, pushes, box.push, box.password_hash, validity
+        )
+
+    def put_route(self, route: Route) -> None:
+        sql = "INSERT INTO route VALUES (?, ?, ?) ON CONFLICT (user, output) DO UPDATE SET box = excluded.box"
+        self._write(sql, route.user, route.output, route.box)
+
+    def delete_route(self, user: str, output: str) -> bool:
+        return self._write("DELETE FROM route WHERE user = ? AND output = ?", user, output).rowcount > 0
+
+    def put_place(self, place: Place) -> None:
+        self._write("INSERT OR REPLACE INTO place (code, user, name) VALUES (?, ?, ?)", place.code, place.user, place.name)
+
+    def put_office(self, office: Office) -> None:
+        sql = "INSERT OR REPLACE INTO office (code, name, hours, holidays) VALUES (?, ?, ?, ?)"
+        self._write(sql, office.code, office.name, dump(dict(office.hours)), dump(office.holidays))
+
+    def add_window(self, window: Window) -> int:
+        sql = 'INSERT INTO "window" (business, code, starts, ends, text) VALUES (?, ?, ?, ?, ?)'
+        w = window
+        return int(self._write(sql, w.business, w.code, w.starts, w.ends, w.text).lastrowid or 0)
+
+    def delete_window(self, number: int) -> bool:
+        return self._write('DELETE FROM "window" WHERE id = ?', number).rowcount > 0
+
+    # Business records
+    def put_record(self, kind: str, key: str, data: Mapping[str, Any], at: int) -> None:
+        self._write("INSERT OR REPLACE INTO record (kind, key, at, data) VALUES (?, ?, ?, ?)", kind, key, at, dump(data))
+
+    def delete_record(self, kind: str, key: str) -> bool:
+        return self._write("DELETE FROM record WHERE kind = ? AND key = ?", kind, key).rowcount > 0
+
+    def next_number(self, series: str) -> int:
+        sql = (
+            "INSERT INTO number_series (series, last) VALUES (?, 1)"
+            " ON CONFLICT (series) DO UPDATE SET last = last + 1 RETURNING last"
+        )
+        return int(self._write(sql, series).fetchall()[0][0])
+
+    # The rest
+    def add_timer(self, due_at: int, kind: str, key: str, data: Mapping[str, Any]) -> int:
+        sql = "INSERT INTO schedule (due_at, kind, key, data) VALUES (?, ?, ?, ?)"
+        return int(self._write(sql, due_at, kind, key, dump(data)).lastrowid or 0)
+
+    def take_timer(self, number: int) -> bool:
+        return self._write("DELETE FROM schedule WHERE id = ?", number).rowcount > 0
+
+    def cancel_timers(self, kind: str, key: str) -> int:
+        return self._write("DELETE FROM schedule WHERE kind = ? AND key = ?", kind, key).rowcount
+
+    def quarantine(self, request: int, reason: str, at: int) -> int:
+        self._fresh()
+        sql = "INSERT INTO quarantine (message_id, reason, at) VALUES (?, ?, ?)"
+        return int(self._write(sql, request, reason, at).lastrowid or 0)
+
+    def release(self, quarantined: int, at: int) -> bool:
+        sql = "UPDATE quarantine SET released_at = ? WHERE id = ? AND released_at IS NULL"
+        return self._write(sql, at, quarantined).rowcount > 0

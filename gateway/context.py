@@ -1,0 +1,186 @@
+"""What a handler's Protocols are made of: one unit of the store, the directory, the settings.
+
+Each class here is the house's side of a Protocol in :mod:`sekisho.handlers.kit`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sekisho.gateway.clock import to_us
+from sekisho.gateway.directory import Directory
+from sekisho.gateway.passwords import Passwords
+from sekisho.mailboxes.letters import Account, LetterQuery
+from sekisho.mailboxes.store import Unit
+
+__all__ = ["AccountsOf", "NumbersOf", "RecordsOf", "ScheduleOf", "WaitingOf"]
+
+_REMEMBERED = 3
+"""The last three passwords are barred [spec]."""
+
+
+class RecordsOf:
+    """Business records of one unit."""
+
+    def __init__(self, unit: Unit, directory: Directory, now_us: int) -> None:
+        self._unit, self._directory, self._now_us = unit, directory, now_us
+
+    def get(self, kind: str, key: str) -> Mapping[str, Any] | None:
+        """A record, or None."""
+        return self._unit.record(kind, key)
+
+    def put(self, kind: str, key: str, data: Mapping[str, Any]) -> None:
+        """Write a record."""
+        self._unit.put_record(kind, key, data, self._now_us)
+
+    def find(self, kind: str, field: str, value: str) -> list[tuple[str, Mapping[str, Any]]]:
+        """Records of a kind whose field has this text."""
+        return self._unit.find_records(kind, field, value)
+
+    def place(self, code: str) -> tuple[str, str] | None:
+        """利用者コード and name of a place."""
+        place = self._directory.place(self._unit, code)
+        return (place.user, place.name) if place else None
+
+
+class NumbersOf:
+    """Numbers of one unit; ``text`` writes number ``n`` of a kind as the settings say."""
+
+    def __init__(self, unit: Unit, text: Callable[[str, int], str]) -> None:
+        self._unit, self._text = unit, text
+
+    def next(self, kind: str) -> str:
+        """The next number of a kind."""
+        return self._text(kind, self._unit.next_number(kind))
+
+
+class AccountsOf:
+    """Passwords of accounts in one unit. Hashing takes tens of milliseconds a call."""
+
+    def __init__(self, unit: Unit, directory: Directory, passwords: Passwords) -> None:
+        self._unit, self._directory, self._passwords = unit, directory, passwords
+
+    def _account(self, user_id: str) -> Account:
+        account = self._unit.account(user_id)
+        if account is None:
+            raise KeyError(user_id)
+        return account
+
+    def _write(self, account: Account) -> None:
+        self._unit.put_account(account)
+        self._directory.forget()
+
+    def state(self, user_id: str) -> str | None:
+        """active, temporary, or None."""
+        account = self._unit.account(user_id)
+        return account.password_state if account else None
+
+    def in_house(self, user_id: str) -> bool:
+        """Whether it is an in-house-system ID."""
+        account = self._unit.account(user_id)
+        return account is not None and account.in_house
+
+    def used_before(self, user_id: str, password: str) -> bool:
+        """Whether it is one of the last three passwords."""
+        account = self._account(user_id)
+        hashes = [h for h in dict.fromkeys((account.former, *account.history)) if h]
+        if account.password_state == "active":
+            hashes = list(dict.fromkeys((account.password_hash, *hashes)))
+        return any(self._passwords.matches(stored, password) for stored in hashes[:_REMEMBERED])
+
+    def change(self, user_id: str, password: str) -> None:
+        """Make it the active password; the one before goes into the history, a temporary one does not."""
+        account = self._account(user_id)
+        before = account.password_hash if account.password_state == "active" else account.former
+        history = tuple(dict.fromkeys(h for h in (before, *account.history) if h))[:_REMEMBERED]
+        hashed = self._passwords.hash(password)
+        self._write(
+            replace(
+                account, password_hash=hashed, password_state="active", former="", former_state="", history=history
+            )
+        )
+
+    def initialise(self, user_id: str) -> str:
+        """Set a fresh temporary password and give it; the former one is kept aside until it is changed or undone."""
+        account = self._account(user_id)
+        temporary = temporary_password()
+        pending = account.former != ""
+        self._write(
+            replace(
+                account,
+                password_hash=self._passwords.hash(temporary),
+                password_state="temporary",
+                former=account.former if pending else account.password_hash,
+                former_state=account.former_state if pending else account.password_state,
+            )
+        )
+        return temporary
+
+    def cancel_initialisation(self, user_id: str) -> bool:
+        """Bring the former password back; whether one was pending."""
+        account = self._account(user_id)
+        if not account.former:
+            return False
+        self._write(
+            replace(
+                account,
+                password_hash=account.former,
+                password_state=account.former_state or "active",
+                former="",
+                former_state="",
+            )
+        )
+        return True
+
+
+def temporary_password() -> str:
+    """Eight capitals and digits, at least one of each, without those that look alike."""
+    letters, digits = "ABCDEFGHJKLMNPQRSTUVWXYZ", "23456789"
+    drawn = [secrets.choice(letters), secrets.choice(digits)]
+    drawn += [secrets.choice(letters + digits) for _ in range(6)]
+    secrets.SystemRandom().shuffle(drawn)
+    return "".join(drawn)
+
+
+class WaitingOf:
+    """The undelivered letters of a user's boxes: the own one and those that routes name."""
+
+    def __init__(self, unit: Unit, boxes: list[str]) -> None:
+        self._unit, self._boxes = unit, boxes
+
+    def counts(self) -> list[tuple[str, int]]:
+        """Output codes and counts."""
+        return self._unit.undelivered(self._boxes)
+
+    def letters(self, output_code: str) -> list[int]:
+        """Numbers of the letters of that code, oldest first."""
+        found = []
+        for box in self._boxes:
+            query = LetterQuery(
+                box=box,
+                output_code=output_code,
+                states=("waiting", "unknown", "failed"),
+                limit=10_000,
+                oldest_first=True,
+            )
+            found += [letter.number for letter in self._unit.letters(query)]
+        return sorted(found)
+
+
+class ScheduleOf:
+    """Timers of one unit."""
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+
+    def at(self, when: datetime, kind: str, key: str, data: Mapping[str, Any] | None = None) -> None:
+        """Have something happen at a moment."""
+        self._unit.add_timer(to_us(when), kind, key, data or {})
+
+    def cancel(self, kind: str, key: str) -> None:
+        """Take it back."""
+        self._unit.cancel_timers(kind, key)

@@ -1,0 +1,239 @@
+"""Delivery: letters leave by the push door, in the order of their box, until somebody has said yes.
+
+*Strategy.* One courier a box. After each commit the clerk hands the new letters over and the courier sends them from
+memory; the store stays the truth, so whatever memory does not hold (a restart, a full queue, a box in back-off) is found
+again by its due time. Every attempt ends as delivered, deferred, refused or unknown (reliability 4) and becomes a mark
+that rides in the next commit. While a box cannot be reached its letters stay in the store, so that they are taken up
+again in order. A letter has one Message-ID for ever: box, the box's uid_validity and uid make it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from sekisho.codecs.mime import build_mail
+from sekisho.gateway.clock import Clock, from_us
+from sekisho.mailboxes.letters import Box, Dispatch, Mark
+from sekisho.mailboxes.store import Store
+from sekisho.transports.base import Outcome, Parcel, Report
+from sekisho.transports.smtp_out import SendLimits, SmtpSender
+
+__all__ = ["Couriers", "RetryPlan", "message_id"]
+
+log = structlog.get_logger("sekisho.delivery")
+_AT_ONCE: Final = 64
+"""Letters given to a sender at a time: enough to keep a pipelined connection full, few enough to reorder late."""
+_MINUTE: Final = 60_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPlan:
+    """When to try again. Minutes between attempts, the last one repeating until ``give_up_hours``; ``spread`` is the
+
+    share by which each wait varies at random, so that a peer that comes back is not met by everybody at once.
+    """
+
+    minutes: tuple[float, ...] = (1, 2, 5, 10, 30, 60)
+    give_up_hours: float = 24
+    unknown_after_minutes: float = 3
+    spread: float = 0.1
+
+    def next_due(self, outcome: Outcome, attempts: int, created_at: int, now_us: int) -> int | None:
+        """The next attempt after the ``attempts``-th one ended so (counted from 1); None: none."""
+        if outcome in (Outcome.DELIVERED, Outcome.REFUSED):
+            return None
+        wait = self.minutes[min(attempts, len(self.minutes)) - 1]
+        if outcome is Outcome.UNKNOWN:
+            wait = max(wait, self.unknown_after_minutes)
+        due = now_us + int(wait * _MINUTE * (1 + random.uniform(0, self.spread)))  # noqa: S311 - spread, no secret
+        return due if due <= created_at + self.give_up_hours * 60 * _MINUTE else None
+
+
+def message_id(dispatch: Dispatch, domain: str) -> str:
+    """The one Message-ID of a letter, with its brackets."""
+    return f"<{dispatch.uid}.{dispatch.uid_validity}.{dispatch.box}@{domain}>"
+
+
+class _Courier:
+    """Sends one box's letters. ``resting_until`` is the loop's time before which the box is not tried."""
+
+    def __init__(self, house: Couriers, box: Box) -> None:
+        self.house = house
+        self.box = box
+        self.queue: deque[Dispatch] = deque()
+        self.queued: set[int] = set()
+        self.sending: dict[int, Dispatch] = {}
+        self.resting_until_us = 0
+        self.sender: SmtpSender | None = None
+        self.wake = asyncio.Event()
+        self.task = asyncio.get_running_loop().create_task(self.run(), name=f"courier-{box.id}")
+
+    def offer(self, dispatch: Dispatch) -> None:
+        """Take a letter up, unless it is here already or the box rests (then the store keeps it)."""
+        number = dispatch.number
+        if number in self.queued or number in self.sending or self.resting_until_us > self.house.now_us():
+            return
+        self.queued.add(number)
+        self.queue.append(dispatch)
+        self.wake.set()
+
+    async def run(self) -> None:
+        while True:
+            await self.wake.wait()
+            self.wake.clear()
+            while self.queue:
+                batch = [self.queue.popleft() for _ in range(min(_AT_ONCE, len(self.queue)))]
+                self.sending = {dispatch.number: dispatch for dispatch in batch}
+                self.queued -= self.sending.keys()
+                try:
+                    parcels = [self.house.parcel(self.box, dispatch) for dispatch in batch]
+                    if self.sender is None:
+                        self.sender = self.house.sender_for(self.box)
+                    await self.sender.send(parcels, self.report)
+                except asyncio.CancelledError:
+                    raise
+                except Exception:
+                    log.exception("courier.failed", box=self.box.id)
+                    for number in list(self.sending):
+                        self.report(Report(number, Outcome.DEFERRED, "internal error"))
+                self.sending = {}
+
+    def report(self, report: Report) -> None:
+        """One attempt ended: mark it, and let the box rest if it could not be reached."""
+        dispatch = self.sending.pop(report.number)
+        now_us = self.house.now_us()
+        due = self.house.plan.next_due(report.outcome, dispatch.attempts + 1, dispatch.created_at, now_us)
+        self.house.unmarked.add(report.number)
+        self.house.on_mark(Mark(report.number, report.outcome.value, now_us, due, report.text))
+        if report.outcome is Outcome.DELIVERED:
+            self.house.delivered += 1
+            return
+        log.warning("letter.not_delivered", box=self.box.id, letter=report.number, outcome=report.outcome.value,
+                    text=report.text, attempts=dispatch.attempts + 1)  # fmt: skip
+        if report.outcome in (Outcome.DEFERRED, Outcome.UNKNOWN):
+            # The rest waits in the store, behind this one: order within a box is kept by resting the whole box.
+            self.queue.clear()
+            self.queued.clear()
+            self.resting_until_us = max(self.resting_until_us, due or 0)
+
+
+class Couriers:
+    """All couriers. ``on_mark`` gets the marks; ``sender_address`` is our MAIL FROM and From, ``domain`` the right side
+
+    of our Message-IDs. Start with :meth:`start` in a loop, end with :meth:`stop`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Clock,
+        on_mark: Callable[[Mark], None],
+        sender_address: str,
+        hostname: str,
+        limits: SendLimits,
+        plan: RetryPlan | None = None,
+        port: int = 25,
+        queue_most: int = 10_000,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self.on_mark = on_mark
+        self.plan = plan or RetryPlan()
+        self._sender_address = sender_address
+        self._domain = sender_address.rpartition("@")[2] or hostname
+        self._hostname = hostname
+        self._limits = limits
+        self._port = port
+        self._queue_most = queue_most
+        self._couriers: dict[str, _Courier] = {}
+        self._dates: tuple[int, datetime] = (0, from_us(0))
+        self.unmarked: set[int] = set()
+        """Letters whose attempt has ended and whose mark is not in the store yet: the store still calls them due."""
+        self.delivered = 0
+
+    def now_us(self) -> int:
+        """The clock's now."""
+        return self._clock.us()
+
+    def parcel(self, box: Box, dispatch: Dispatch) -> Parcel:
+        """A letter with its mail around it: the same bytes at every attempt."""
+        data = build_mail(
+            sender=self._sender_address,
+            recipient=box.address,
+            message_id=message_id(dispatch, self._domain),
+            date=from_us(dispatch.created_at),
+            content=dispatch.content,
+        )
+        return Parcel(dispatch.number, self._sender_address, box.address, data)
+
+    def sender_for(self, box: Box) -> SmtpSender:
+        """A sender to the box's configured host, or to the DNS address of its domain."""
+        host, port = box.address.rpartition("@")[2], self._port
+        if box.push:
+            host, _, text = box.push.rpartition(":")
+            host, port = host.strip("[]"), int(text)
+        return SmtpSender(host, port, limits=self._limits, source=self._hostname)
+
+    def offer(self, dispatches: Iterable[Dispatch]) -> None:
+        """New letters, just committed. Called in the loop."""
+        for dispatch in dispatches:
+            courier = self._couriers.get(dispatch.box) or self._hire(dispatch.box)
+            if courier is None:
+                continue
+            if len(courier.queue) >= self._queue_most:
+                continue  # the store has it; look() finds it when there is room
+            courier.offer(dispatch)
+
+    def _hire(self, name: str) -> _Courier | None:
+        with self._store.view() as view:
+            box = view.box(name)
+        if box is None:
+            return None
+        courier = self._couriers[name] = _Courier(self, box)
+        return courier
+
+    def refresh(self) -> None:
+        """The registry changed: couriers whose box has another address or host start anew."""
+        with self._store.view() as view:
+            for name, courier in list(self._couriers.items()):
+                box = view.box(name)
+                if box is not None and box != courier.box:
+                    courier.box = box
+                    courier.sender = None
+
+    def look(self) -> None:
+        """Take up what is due in the store and not in memory; called now and then, and at the start."""
+        held = self.unmarked.union(*(courier.queued | courier.sending.keys() for courier in self._couriers.values()))
+        if len(held) >= self._queue_most:
+            return
+        now_us = self._clock.us()
+        with self._store.view() as view:
+            due = view.due(now_us, min(1000, self._queue_most - len(held)), frozenset(held))
+        self.offer(due)
+
+    def marked(self, numbers: Iterable[int]) -> None:
+        """The marks of these letters are in the store now."""
+        self.unmarked.difference_update(numbers)
+
+    async def stop(self, grace: float = 5.0) -> None:
+        """Let what is being sent finish, at most ``grace`` seconds, then close the connections."""
+        deadline = asyncio.get_running_loop().time() + grace
+        while any(c.queue or c.sending for c in self._couriers.values()):
+            if asyncio.get_running_loop().time() > deadline:
+                break
+            await asyncio.sleep(0.01)
+        tasks = [courier.task for courier in self._couriers.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        senders = [c.sender for c in self._couriers.values() if c.sender is not None]
+        await asyncio.gather(*(sender.close() for sender in senders), return_exceptions=True)

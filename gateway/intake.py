@@ -1,0 +1,195 @@
+"""Intake: what a transmission is, and whether it has been here before.
+
+*Strategy.* An envelope becomes a journal row; its identity (``idem``) is the sender and the transport's own id, so the
+same mail sent again has one effect and gets the same replies (decisions, "Identity of a request"). Where the transport
+gives no id, identical bytes with a filled tag are the same request if the first one succeeded and its business changes
+something; that is judged when the request is processed, because only then the first one is known to have succeeded.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+import structlog
+
+from sekisho.codecs import mime
+from sekisho.codecs.envelope import Envelope, Wrapping
+from sekisho.codecs.header import Header
+from sekisho.gateway.clock import from_us, to_us
+from sekisho.mailboxes.letters import Event, NewRequest, RequestState
+from sekisho.mailboxes.store import Unit
+from sekisho.transports.base import Receipt, Verdict
+
+__all__ = ["Intake", "Taken", "reopened"]
+
+log = structlog.get_logger("sekisho.intake")
+CHANGING: Final = frozenset("ACSX")
+"""Kinds of business that change something; T, B and Q are always processed anew."""
+
+
+@dataclass(slots=True)
+class Taken:
+    """A request after the journal. ``number`` 0: nothing new was journalled; ``again`` are letters to send once more."""
+
+    receipt: Receipt
+    number: int = 0
+    lane: str = ""
+    user_id: str = ""
+    business_code: str = ""
+    again: tuple[int, ...] = ()
+
+
+class Intake:
+    """``kind_of`` gives the kind of a business code (A B C Q S X T, empty if unknown); ``window_us`` how long identical
+
+    bytes without a transport id count as the same request.
+    """
+
+    def __init__(self, kind_of: Callable[[str], str], window_us: int) -> None:
+        self._kind_of = kind_of
+        self._window_us = window_us
+        self._run = f"{os.getpid()}-{os.urandom(6).hex()}"
+        self._count = itertools.count(1)
+
+    @staticmethod
+    def lane(envelope: Envelope) -> str:
+        """One sender: the user ID of the header and what the transport knows it by."""
+        return f"{_user_id(envelope)}|{envelope.transport}|{(envelope.principal or envelope.sender).upper()}"
+
+    def taken(self, envelope: Envelope, number: int) -> Taken:
+        """What :meth:`take` said of a request that is in the journal already."""
+        header = Header(envelope.content)
+        receipt = Receipt(Verdict.ACCEPTED, number=number)
+        return Taken(receipt, number, self.lane(envelope), _user_id(envelope), _ascii(header.business_code))
+
+    def take(self, envelope: Envelope, unit: Unit, now_us: int) -> Taken:
+        """Journal an envelope, or recognise it."""
+        header = Header(envelope.content)
+        user_id, lane = _user_id(envelope), self.lane(envelope)
+        if envelope.transport_id:
+            idem = f"{lane}|{envelope.transport_id}"
+            known = unit.find_request(idem)
+            if known is not None:
+                return self._known(known.number, known.content_digest, envelope, unit, now_us)
+        else:
+            idem = f"{lane}|#{self._run}-{next(self._count)}"
+        business_code = _ascii(header.business_code)
+        number = unit.journal(
+            NewRequest(
+                lane=lane,
+                idem=idem,
+                transport=envelope.transport,
+                principal=envelope.principal,
+                received_at=to_us(envelope.received_at),
+                peer=envelope.peer,
+                sender=envelope.sender,
+                recipient=envelope.recipient,
+                raw=envelope.raw,
+                content=envelope.content,
+                wrapping=envelope.wrapping.value,
+                content_type=envelope.content_type,
+                transport_id=envelope.transport_id,
+                user_id=user_id,
+                business_code=business_code,
+                carry=_ascii(header.carry.decode("ascii", "replace").rstrip()),
+                input_id=_ascii(header.input_id.decode("ascii", "replace").rstrip()),
+                parent=envelope.parent,
+            )
+        )
+        receipt = Receipt(Verdict.ACCEPTED, f"accepted as {number}", number)
+        return Taken(receipt, number, lane, user_id, business_code)
+
+    def _known(self, number: int, digest: str, envelope: Envelope, unit: Unit, now_us: int) -> Taken:
+        """The same transport id again: the same answer and the same replies, or a conflict."""
+        if digest != content_digest(envelope.content):
+            unit.add_event(Event(now_us, "intake", "request.conflicted", number, None, envelope.transport_id))
+            log.error("request.conflicted", request=number, transport_id=envelope.transport_id)
+            return Taken(Receipt(Verdict.REFUSED, "this Message-ID was used for another message"))
+        unit.add_event(Event(now_us, "intake", "request.repeated", number))
+        log.info("request.repeated", request=number)
+        again = tuple(letter.number for letter in unit.letters_of(number) if _delivered(letter.due_at))
+        return Taken(Receipt(Verdict.ACCEPTED, f"accepted as {number}", number), again=again)
+
+    def repeats(self, taken: Taken, envelope: Envelope, unit: Unit, now_us: int) -> tuple[int, ...] | None:
+        """Whether a journalled request without a transport id is an earlier one again (the tag rule).
+
+        Gives the letters of the first one, to be sent again, after closing this one without any effect; None if it is
+        a request of its own.
+        """
+        if envelope.transport_id or self._window_us <= 0 or envelope.parent is not None:
+            return None
+        since = to_us(envelope.received_at) - self._window_us
+        digest = content_digest(envelope.content)
+        earlier = [r for r in unit.find_same(taken.lane, digest, since) if r.number < taken.number]
+        if not earlier:
+            return None
+        header = Header(envelope.content)
+        tagged = bool(header.carry.strip() or header.input_id.strip())
+        first = next((r for r in reversed(earlier) if r.result.startswith(("00000", "W"))), None)
+        if not tagged or first is None or self._kind_of(taken.business_code) not in CHANGING:
+            unit.add_event(Event(now_us, "intake", "request.looked_alike", taken.number, None, str(earlier[0].number)))
+            log.info("request.looked_alike", request=taken.number, earlier=earlier[0].number)
+            return None
+        unit.finish(taken.number, state=RequestState.DONE, result="", key=first.key, at=now_us)
+        unit.add_event(Event(now_us, "intake", "request.repeated", taken.number, None, str(first.number)))
+        log.info("request.repeated", request=taken.number, earlier=first.number)
+        return tuple(letter.number for letter in unit.letters_of(first.number) if _delivered(letter.due_at))
+
+
+def _delivered(due_at: int | None) -> bool:
+    """Only what is not on its way already needs to be sent again."""
+    return due_at is None
+
+
+def _user_id(envelope: Envelope) -> str:
+    return _ascii(envelope.content[29:37].decode("ascii", "replace").rstrip())
+
+
+def _ascii(text: str) -> str:
+    return text if text.isascii() and text.isprintable() else ""
+
+
+def content_digest(content: bytes) -> str:
+    """The digest a store keeps of a message's bytes."""
+    return sha256(content).hexdigest()
+
+
+def reopened(unit: Unit, number: int) -> Envelope:
+    """The envelope of a journalled request, as its first run saw it. Raises StoreError if the journal lacks it."""
+    request = unit.request(number)
+    raw = unit.raw(number)
+    if request is None:
+        raise LookupError(number)
+    if request.wrapping == Wrapping.MAIL:
+        content, attachments = unwrapped(raw)
+    else:
+        content, attachments = raw, ()
+    return Envelope(
+        transport=request.transport,
+        received_at=from_us(request.received_at),
+        peer=request.peer,
+        sender=request.sender,
+        recipient=request.recipient,
+        raw=raw,
+        content=content,
+        wrapping=Wrapping(request.wrapping),
+        content_type=request.content_type,
+        attachments=attachments,
+        transport_id=request.transport_id,
+        principal=request.principal,
+        parent=request.parent,
+    )
+
+
+def unwrapped(raw: bytes) -> tuple[bytes, tuple[mime.Attachment, ...]]:
+    """Content and attachments of a mail; what cannot be taken apart has neither, and so lies in quarantine."""
+    try:
+        opened = mime.unwrap(raw)
+    except mime.MimeError:
+        return b"", ()
+    return opened.content, opened.attachments

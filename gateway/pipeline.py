@@ -1,0 +1,345 @@
+"""The way of one message, from the journal to its letters.
+
+*Strategy.* :meth:`Pipeline.process` is the sequence of the house page in its order, and holds the only ``try`` on the
+way: a :class:`Refusal` undoes what the message did and becomes its notice; any other exception undoes it too, is logged
+with its traceback and becomes A0007. It runs inside the clerk's transaction and only changes that; the world hears of it
+after the commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from sekisho.codecs.envelope import Envelope
+from sekisho.codecs.header import BODY_START, MESSAGE_MOST, Header, build_reply_header
+from sekisho.codecs.layout import Layout
+from sekisho.codecs.message import Catalogue, Message
+from sekisho.codecs.reading import read_body
+from sekisho.codecs.results import Deviation, Refusal, ResultCode, result_block
+from sekisho.gateway.addressing import Addressee, Addressing
+from sekisho.gateway.admission import Admission, PasswordUnknown
+from sekisho.gateway.clock import Clock, from_us, to_us
+from sekisho.gateway.context import AccountsOf, NumbersOf, RecordsOf, ScheduleOf, WaitingOf
+from sekisho.gateway.directory import Directory, Hours
+from sekisho.gateway.passwords import Passwords
+from sekisho.handlers import Context, Handler, Outcome, Output, find, key_item, system_letter
+from sekisho.handlers.kit import User
+from sekisho.mailboxes.letters import PUSH, Account, Dispatch, Event, NewLetter, RequestState
+from sekisho.mailboxes.store import Unit
+
+__all__ = ["Pipeline", "Processed"]
+
+log = structlog.get_logger("sekisho.pipeline")
+_NOTICE_PART = 0
+
+
+@dataclass(slots=True)
+class Processed:
+    """What became of one request: its first result code, its key, and the letters to send once this is committed.
+
+    ``again`` are letters to be delivered again after these; ``errors`` every result code, also beyond the five that the
+    notice holds; ``stage`` where it was refused.
+    """
+
+    result: str
+    key: str
+    letters: list[Dispatch] = field(default_factory=list)
+    again: tuple[int, ...] = ()
+    errors: tuple[ResultCode, ...] = ()
+    stage: str = ""
+    findings: int = 0
+
+
+@dataclass(slots=True)
+class _Way:
+    """What is known of a message so far; a refusal is answered with as much as there is."""
+
+    number: int
+    envelope: Envelope
+    header: Header
+    received: str
+    account: Account | None = None
+    handler: Handler | None = None
+    message: Message | None = None
+    findings: list[Deviation] = field(default_factory=list)
+
+
+class Pipeline:
+    """The way of a message. One object serves one clerk; it is not meant for several threads at once."""
+
+    def __init__(
+        self,
+        *,
+        catalogue: Catalogue,
+        directory: Directory,
+        addressing: Addressing,
+        admission: Admission,
+        passwords: Passwords,
+        clock: Clock,
+        environment: str,
+        number_text: Callable[[str, int], str],
+        generation: int = 7,
+        modules: tuple[str, ...] = (),
+        business: Mapping[str, Any] | None = None,
+        message_bytes: int = MESSAGE_MOST,
+    ) -> None:
+        self._catalogue = catalogue
+        self._directory = directory
+        self._addressing = addressing
+        self._admission = admission
+        self._passwords = passwords
+        self._clock = clock
+        self._environment = environment
+        self._generation = generation
+        self._modules = modules
+        self._number_text = number_text
+        self._business = business or {}
+        self._message_bytes = message_bytes
+        self._handlers: dict[str, Handler | None] = {}
+
+    def handler(self, business_code: str) -> Handler | None:
+        """The handler of a business code, remembered."""
+        if business_code not in self._handlers:
+            if len(self._handlers) > 1000:  # noqa: PLR2004 - strangers' invented codes must not fill memory
+                self._handlers.clear()
+            self._handlers[business_code] = find(business_code, self._modules, self._generation)
+        return self._handlers[business_code]
+
+    def process(self, number: int, envelope: Envelope, unit: Unit) -> Processed:
+        """Run one journalled request. Raises only :class:`PasswordUnknown`, with nothing changed."""
+        now_us = self._clock.us()
+        received = f"{from_us(to_us(envelope.received_at)):%Y%m%d%H%M}"
+        way = _Way(number, envelope, Header(envelope.content), received)
+        try:
+            with unit.savepoint():
+                self._admit(way, unit, now_us)
+                self._read(way)
+                outcome = self._decide(way, unit, now_us)
+                done = self._write(way, outcome, unit, now_us)
+        except PasswordUnknown:
+            raise
+        except Refusal as refusal:
+            if refusal.stage == "handler":
+                self._directory.forget()  # the handler may have written to an account that is now undone
+            done = self._refused(way, refusal, unit, now_us)
+        except Exception:
+            self._directory.forget()
+            log.exception("message.failed", request=number, business_code=way.header.business_code)
+            done = self._refused(way, Refusal([ResultCode("A0007")], "handler"), unit, now_us)
+        unit.finish(number, state=RequestState.DONE, result=done.result, key=done.key, at=now_us)
+        return done
+
+    # 2 to 4: header, user, business ------------------------------------------------------------------------------
+
+    def _admit(self, way: _Way, unit: Unit, now_us: int) -> None:
+        step, header = self._admission, way.header
+        way.account = self._directory.account(unit, header.user_id)
+        way.findings = step.header(way.envelope, way.account)
+        step.service(unit, now_us)
+        account = way.account = step.user(unit, header, way.envelope)
+        step.password(account, header)
+        way.handler = self.handler(header.business_code)
+        step.state(account, way.handler)
+        way.handler = step.business(unit, header.business_code, way.handler, from_us(now_us), now_us)
+        step.right(account, header.business_code)
+
+    # 5: body -----------------------------------------------------------------------------------------------------
+
+    def _read(self, way: _Way) -> None:
+        content, header, account = way.envelope.content, way.header, way.account
+        if len(content) > self._message_bytes:
+            raise Refusal([ResultCode("E0001")], "length")
+        body = content[BODY_START:]
+        if header.length.isdigit() and int(header.length) == len(content) - 2 and content.endswith(b"\r\n"):
+            body = body[:-2]  # one CRLF after the end; the header's finding says so
+        layout = self._catalogue.request(header.business_code, len(body))
+        if layout is None:
+            raise Refusal([ResultCode("A0001")], "business")
+        record, findings, errors = read_body(layout, body)
+        if account is not None and account.strict:
+            errors = sorted([*errors, *findings], key=lambda error: error.offset)
+        way.findings = way.findings + findings
+        way.message = Message(content, header, layout, record, tuple(way.findings), tuple(errors))
+        results = [error.result for error in errors]
+        if way.handler is not None and way.handler.items is not None:
+
+            def code(rule: str, item: str, row: int = 0) -> ResultCode:
+                return ResultCode(layout.results.code_for(rule, item), item, row)
+
+            named = {(result.item, result.row) for result in results}
+            more = way.handler.items(record, code)
+            results += [result for result in more if (result.item, result.row) not in named]
+        if results:
+            raise Refusal(results, "items")
+
+    # 6: the business ---------------------------------------------------------------------------------------------
+
+    def _decide(self, way: _Way, unit: Unit, now_us: int) -> Outcome:
+        account, handler, message = way.account, way.handler, way.message
+        if account is None or handler is None or message is None:  # the steps before would have refused
+            raise Refusal([ResultCode("A0007")], "handler")
+        boxes = [box for box in (account.box, *self._directory.routed_boxes(unit, account.id)) if box]
+        context = Context(
+            user=User(account.id, account.trade, account.specialist, account.in_house),
+            now=from_us(now_us),
+            environment=self._environment,
+            request=way.number,
+            records=RecordsOf(unit, self._directory, now_us),
+            numbers=NumbersOf(unit, self._number_text),
+            accounts=AccountsOf(unit, self._directory, self._passwords),
+            waiting=WaitingOf(unit, list(dict.fromkeys(boxes))),
+            hours=Hours(self._directory, unit),
+            schedule=ScheduleOf(unit),
+            catalogue=self._catalogue,
+            business=self._business,
+        )
+        return handler.decide(message, context)
+
+    # 7 and 8: notice, letters ------------------------------------------------------------------------------------
+
+    def _write(self, way: _Way, outcome: Outcome, unit: Unit, now_us: int) -> Processed:
+        account = way.account
+        if account is None:
+            raise Refusal([ResultCode("A0003")], "user")
+        first = str(outcome.results[0]) if outcome.results else str(ResultCode("00000"))
+        done = Processed(first, outcome.key, again=outcome.resend, findings=len(way.findings))
+        part = _NOTICE_PART
+        if outcome.notice:
+            code = self._notice_code(way)
+            body = self._notice_body(outcome)
+            to = self._addressing.reply(unit, account, code)
+            self._put(way, unit, done, part, code, "R", to, f"{first} {outcome.key}".rstrip(), body, now_us)
+        for output in outcome.outputs:
+            part += 1
+            code = output.code.ljust(7)
+            to = self._addressing.of(unit, output.to, account, output.code.rstrip())
+            subject = outcome.key if output.subject is None else output.subject
+            self._put(way, unit, done, part, code, output.kind, to, subject, self._body(output), now_us)
+        return done
+
+    def _refused(self, way: _Way, refusal: Refusal, unit: Unit, now_us: int) -> Processed:
+        """The notice of a refusal, to whoever may be told; what nobody may be told of lies in quarantine."""
+        key = refusal.key or self._key(way)
+        first = str(refusal.results[0])
+        done = Processed(
+            first, key, errors=refusal.results, stage=refusal.stage, findings=len(way.findings)
+        )
+        code = self._notice_code(way)
+        to = self._told(way, refusal, unit, code)
+        results = result_block(refusal.results)
+        if to is None or refusal.results[0].code in ("A0003", "A0005"):
+            unit.quarantine(way.number, refusal.results[0].code, now_us)
+        if to is not None:
+            body = f"{results}\r\n{key:<11}\r\n" if key else f"{results}\r\n"
+            self._put(way, unit, done, _NOTICE_PART, code, "R", to, f"{first} {key}".rstrip(), body.encode(), now_us)
+        return done
+
+    def _told(self, way: _Way, refusal: Refusal, unit: Unit, code: str) -> Addressee | None:
+        """Who hears of a refusal (decisions, "Order of checks"): the header's user, but where the link is somebody
+
+        else's (A0013) or the user is unknown, the box whose address sent the mail; never an unregistered address.
+        """
+        account = way.account
+        if account is not None and refusal.results[0].code != "A0013":
+            return self._addressing.reply(unit, account, code)
+        if account is None and refusal.stage == "header":
+            return None
+        box = self._directory.box_of_address(unit, way.envelope.sender) if way.envelope.sender else None
+        if box is not None:
+            return Addressee(box, way.header.user_id, "Q")
+        return self._addressing.reply(unit, account, code) if account is not None else None
+
+    def _key(self, way: _Way) -> str:
+        """The key that a refused request named, as far as it was read."""
+        message = way.message
+        if message is None or message.layout is None or message.record is None:
+            return ""
+        layout = self._catalogue.request(way.header.business_code) or message.layout
+        item = key_item(layout)
+        key = message.record.text(item) if item and item in message.layout else ""
+        return key if key.isascii() and len(key) <= 11 else ""  # noqa: PLR2004 - RESULT-11
+
+    def _notice_code(self, way: _Way) -> str:
+        """``*`` + system letter + business code; ``*CCMSG `` where the failure belongs to no business."""
+        code = way.header.business_code
+        if not code or not code.isascii() or not code.isalnum() or self.handler(code) is None:
+            return "*CCMSG "
+        return f"*{system_letter(code, way.header.system, self._modules)}{code:<5}"
+
+    def _notice_body(self, outcome: Outcome) -> bytes:
+        if outcome.notice_layout:
+            return self._table(outcome.notice_layout).encode(outcome.notice_values)
+        results = result_block(outcome.results)
+        return (f"{results}\r\n{outcome.key:<11}\r\n" if outcome.key else f"{results}\r\n").encode("ascii")
+
+    def _body(self, output: Output) -> bytes:
+        return self._table(output.layout or output.code.rstrip()).encode(output.values)
+
+    def _table(self, name: str) -> Layout:
+        layout = self._catalogue.get(name) or self._catalogue.get(f"{name}.out")
+        if layout is None:
+            raise KeyError(f"no table {name}")
+        return layout
+
+    def _put(
+        self,
+        way: _Way,
+        unit: Unit,
+        done: Processed,
+        part: int,
+        code: str,
+        kind: str,
+        to: Addressee | None,
+        subject: str,
+        body: bytes,
+        now_us: int,
+    ) -> None:
+        """One output into its box; with a push door it is due at once."""
+        if to is None:
+            unit.add_event(Event(now_us, "addressing", "output.unaddressed", way.number, None, code))
+            log.warning("output.unaddressed", request=way.number, output_code=code)
+            return
+        if to.stray:
+            unit.add_event(Event(now_us, "addressing", "output.strayed", way.number, None, f"{code} for {to.user}"))
+            log.warning("output.strayed", request=way.number, output_code=code, user=to.user)
+        notice = kind == "R"
+        content = (
+            build_reply_header(
+                way.envelope.content,
+                output_code=code,
+                received_at=way.received,
+                user_code=to.user[:5],
+                mail_address=to.box.address,
+                subject=subject,
+                kind=kind,
+                form=to.form,
+                length=BODY_START + len(body),
+                echo=to.form != "C",
+                part="000" if notice else "001",
+            )
+            + body
+        )
+        due = now_us if PUSH in to.box.doors else None
+        letter = NewLetter(
+            request=way.number,
+            part=part,
+            box=to.box.id,
+            user_id=to.user,
+            business_code=way.header.business_code if way.header.business_code.isascii() else "",
+            output_code=code.rstrip(),
+            kind=kind,
+            form=to.form,
+            subject=subject,
+            content=content,
+            created_at=now_us,
+            due_at=due,
+        )
+        stored = unit.add_letter(letter)
+        if due is not None:
+            done.letters.append(
+                Dispatch(stored.number, to.box.id, stored.uid, stored.uid_validity, now_us, due, 0, content)
+            )

@@ -1,4 +1,4 @@
-"""Writing the SQLite store: users, boxes, routes, records, timers. Written at once, unlike what every message writes."""
+"""Writing the SQLite store: users, boxes, routes, records, timers. These are written at once."""
 
 # ruff: noqa: D102 - what each method promises is said once, in store.py
 
@@ -85,7 +85,8 @@ class SqliteRegistry(SqliteView):
         return self._write("DELETE FROM route WHERE user = ? AND output = ?", user, output).rowcount > 0
 
     def put_place(self, place: Place) -> None:
-        self._write("INSERT OR REPLACE INTO place (code, user, name) VALUES (?, ?, ?)", place.code, place.user, place.name)
+        sql = "INSERT OR REPLACE INTO place (code, user, name) VALUES (?, ?, ?)"
+        self._write(sql, place.code, place.user, place.name)
 
     def put_office(self, office: Office) -> None:
         sql = "INSERT OR REPLACE INTO office (code, name, hours, holidays) VALUES (?, ?, ?, ?)"
@@ -101,7 +102,8 @@ class SqliteRegistry(SqliteView):
 
     # Business records
     def put_record(self, kind: str, key: str, data: Mapping[str, Any], at: int) -> None:
-        self._write("INSERT OR REPLACE INTO record (kind, key, at, data) VALUES (?, ?, ?, ?)", kind, key, at, dump(data))
+        sql = "INSERT OR REPLACE INTO record (kind, key, at, data) VALUES (?, ?, ?, ?)"
+        self._write(sql, kind, key, at, dump(data))
 
     def delete_record(self, kind: str, key: str) -> bool:
         return self._write("DELETE FROM record WHERE kind = ? AND key = ?", kind, key).rowcount > 0

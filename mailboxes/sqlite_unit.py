@@ -421,6 +421,7 @@ class SqliteUnit(SqliteRegistry):
         self._fresh()
         self._ready()
         gathered = list(marks)
+        _check_text(*(mark.text for mark in gathered))
         rows = [(None if m.outcome == "delivered" else m.due_at, m.outcome, m.text, m.number) for m in gathered]
         self._write_all(_MARK, rows)
         delivered = [(m.at, m.number) for m in gathered if m.outcome == "delivered"]
@@ -446,10 +447,10 @@ class SqliteUnit(SqliteRegistry):
     def purge(self, *, letters_before: int, fetched_before: int, requests_before: int, limit: int = 1000) -> int:
         self._fresh()
         newest = max(letters_before, fetched_before)
-        letters = self._all(_OLD_LETTERS, newest, letters_before, fetched_before, limit)
+        letters = self._all(_OLD_LETTERS, newest, letters_before, fetched_before, max(limit, 0))
         for number, _ in letters:
             self._write("DELETE FROM reply WHERE id = ?", number)
-        requests = self._all(_OLD_REQUESTS, requests_before, limit)
+        requests = self._all(_OLD_REQUESTS, requests_before, max(limit, 0))
         for number, _ in requests:
             self._write("DELETE FROM message WHERE id = ?", number)
         for blob in {blob for _, blob in letters + requests}:

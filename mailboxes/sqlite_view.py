@@ -71,27 +71,18 @@ def _load(text: str) -> Any:  # noqa: ANN401 - a record holds what its handler p
 
 
 def _request(row: tuple[Any, ...]) -> Request:
-    return Request(*row[:18], RequestState(row[18]), row[19], row[20].hex(), row[21].hex(), *row[22:])
+    state, attempts, digest, content_digest = row[18:22]
+    return Request(*[*row[:18], RequestState(state), attempts, digest.hex(), content_digest.hex(), *row[22:]])
 
 
 def _letter(row: tuple[Any, ...]) -> Letter:
-    return Letter(*row[:12], row[12].hex(), *row[13:])
+    return Letter(*[*row[:12], row[12].hex(), *row[13:]])
 
 
 def _account(row: tuple[Any, ...]) -> Account:
-    head, history, trade, specialist, in_house, mail_from, box, suspended, strict, tolerate = row[:5], *row[5:]
-    return Account(
-        *head,
-        tuple(_load(history)),
-        trade,
-        bool(specialist),
-        bool(in_house),
-        tuple(_load(mail_from)),
-        box,
-        bool(suspended),
-        bool(strict),
-        bool(tolerate),
-    )
+    history, trade, specialist, in_house, mail_from, box, *flags = row[5:]
+    values = (tuple(_load(history)), trade, bool(specialist), bool(in_house), tuple(_load(mail_from)), box)
+    return Account(*[*row[:5], *values, *map(bool, flags)])
 
 
 def _box(row: tuple[Any, ...]) -> Box:
@@ -145,7 +136,7 @@ class SqliteView:
     def request(self, number: int) -> Request | None:
         self._fresh()
         row = self._one(_REQUEST + " WHERE m.id = ?", number)
-        return row and _request(row)
+        return None if row is None else _request(row)
 
     def raw(self, request: int) -> bytes:
         self._fresh()
@@ -159,7 +150,7 @@ class SqliteView:
 
     def _find_request(self, idem: str) -> Request | None:
         row = self._one(_REQUEST + " WHERE m.idem = ?", idem)
-        return row and _request(row)
+        return None if row is None else _request(row)
 
     def find_same(self, lane: str, content_digest: str, since: int) -> list[Request]:
         self._fresh()
@@ -183,7 +174,7 @@ class SqliteView:
     def letter(self, number: int) -> Letter | None:
         self._fresh()
         row = self._one(_LETTER + " WHERE r.id = ?", number)
-        return row and _letter(row)
+        return None if row is None else _letter(row)
 
     def content(self, letter: int) -> bytes:
         self._fresh()
@@ -252,11 +243,11 @@ class SqliteView:
         self._fresh()
         sql = f"SELECT o.next_at{_DUE} AND o.next_at IS NOT NULL ORDER BY o.next_at LIMIT 1"
         row = self._one(sql)
-        return row and row[0]
+        return None if row is None else int(row[0])
 
     def box_counts(self) -> list[tuple[str, int, int]]:
         self._fresh()
-        sql = (
+        sql = (  # noqa: S608 - constants
             "SELECT x.box, (SELECT count(*) FROM reply r WHERE r.box = x.box AND r.deleted_at IS NULL),"
             f" (SELECT count(*) FROM reply r WHERE r.box = x.box AND {_FETCHED}) FROM mailbox x ORDER BY x.box"
         )
@@ -265,7 +256,7 @@ class SqliteView:
     # The registry
     def account(self, user_id: str) -> Account | None:
         row = self._one(_ACCOUNT + " WHERE id = ?", user_id)
-        return row and _account(row)
+        return None if row is None else _account(row)
 
     def accounts(self) -> list[Account]:
         return [_account(row) for row in self._all(_ACCOUNT + " ORDER BY id")]
@@ -279,11 +270,11 @@ class SqliteView:
 
     def box(self, box: str) -> Box | None:
         row = self._one(_BOX + " WHERE box = ?", box)
-        return row and _box(row)
+        return None if row is None else _box(row)
 
     def box_of_address(self, address: str) -> Box | None:
         row = self._one(_BOX + " WHERE address_key = ? ORDER BY box LIMIT 1", address.lower())
-        return row and _box(row)
+        return None if row is None else _box(row)
 
     def boxes(self) -> list[Box]:
         return [_box(row) for row in self._all(_BOX + " ORDER BY box")]
@@ -293,14 +284,14 @@ class SqliteView:
 
     def place(self, code: str) -> Place | None:
         row = self._one("SELECT code, user, name FROM place WHERE code = ?", code)
-        return row and Place(*row)
+        return None if row is None else Place(*row)
 
     def places(self) -> list[Place]:
         return [Place(*row) for row in self._all("SELECT code, user, name FROM place ORDER BY code")]
 
     def office(self, code: str) -> Office | None:
         row = self._one("SELECT code, name, hours, holidays FROM office WHERE code = ?", code)
-        return row and _office(row)
+        return None if row is None else _office(row)
 
     def offices(self) -> list[Office]:
         return [_office(row) for row in self._all("SELECT code, name, hours, holidays FROM office ORDER BY code")]
@@ -312,7 +303,7 @@ class SqliteView:
     # Business records
     def record(self, kind: str, key: str) -> Mapping[str, Any] | None:
         row = self._one("SELECT data FROM record WHERE kind = ? AND key = ?", kind, key)
-        return row and _load(row[0])
+        return None if row is None else _load(row[0])
 
     def records(self, kind: str, limit: int = 1000, after: str = "") -> list[tuple[str, Mapping[str, Any]]]:
         sql = "SELECT key, data FROM record WHERE kind = ? AND key > ? ORDER BY key LIMIT ?"
@@ -333,7 +324,7 @@ class SqliteView:
     # The rest
     def timers(self, until: int, limit: int = 100) -> list[Timer]:
         sql = "SELECT id, due_at, kind, key, data FROM schedule WHERE due_at <= ? ORDER BY due_at, id LIMIT ?"
-        return [Timer(*row[:4], _load(row[4])) for row in self._all(sql, until, max(limit, 0))]
+        return [Timer(*[*row[:4], _load(row[4])]) for row in self._all(sql, until, max(limit, 0))]
 
     def quarantined(self, limit: int = 100) -> list[Quarantined]:
         self._fresh()

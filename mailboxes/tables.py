@@ -10,7 +10,7 @@ place, and each such place is one more page in the commit. The digest itself is 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
@@ -39,7 +39,7 @@ metadata: Final = MetaData(
 # SQLite makes a row number of INTEGER PRIMARY KEY only; 64 bits there, BIGINT elsewhere.
 _NUMBER = BigInteger().with_variant(Integer(), "sqlite")
 # Numbers that people and other tables have seen are never given again, not even the highest after its removal.
-_NEVER_AGAIN: Final = {"sqlite_autoincrement": True}
+_NEVER_AGAIN: Final[dict[str, Any]] = {"sqlite_autoincrement": True}
 
 
 def _text(name: str) -> Column[str]:

@@ -48,7 +48,7 @@ def check(path: Path) -> bool:
         raise UnknownSchema(
             f"{path} has schema {found}, newer than {SCHEMA_VERSION} of this release: use the release that wrote it"
         )
-    raise UnknownSchema(f"{path} holds tables that are not a store of sekisho: name another file, or move this one away")
+    raise UnknownSchema(f"{path} holds tables that are no store of sekisho: name another file, or move this one away")
 
 
 def upgrade(path: Path) -> int:

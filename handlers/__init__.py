@@ -6,8 +6,20 @@ and, if it decides anything, a function under ``@handles`` in its family's file 
 
 from importlib import import_module
 
-from sekisho.handlers import link_check
-from sekisho.handlers.kit import HANDLERS, SENDER, Context, Handler, Originator, Outcome, Output, Party, handles, refuse
+from sekisho.handlers import bonded_transport, link_check, retrieval, user_settings
+from sekisho.handlers.kit import (
+    HANDLERS,
+    SENDER,
+    Context,
+    Handler,
+    Originator,
+    Outcome,
+    Output,
+    Party,
+    handles,
+    refuse,
+    single_items,
+)
 from sekisho.handlers.plain import answer
 from sekisho.handlers.tables import business_codes, catalogue, key_item, result_list, system_letter
 
@@ -28,10 +40,11 @@ __all__ = [
     "key_item",
     "refuse",
     "result_list",
+    "single_items",
     "system_letter",
 ]
 
-families = (link_check,)
+families = (link_check, user_settings, retrieval, bonded_transport)
 """The modules whose import registers the decisions: the whole list, nothing is discovered."""
 
 

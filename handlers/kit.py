@@ -8,7 +8,7 @@ house is a Protocol in this file, so the room needs no other but the codecs. A r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time
 from typing import Any, Final, Protocol
@@ -37,7 +37,9 @@ __all__ = [
     "User",
     "Waiting",
     "handles",
+    "layout_of",
     "refuse",
+    "single_items",
 ]
 
 
@@ -117,9 +119,18 @@ class Outcome:
 class Records(Protocol):
     """Business records by kind and key: plain mappings of text, numbers, booleans, lists and mappings."""
 
-    def get(self, kind: str, key: str) -> Mapping[str, Any] | None: ...
-    def put(self, kind: str, key: str, data: Mapping[str, Any]) -> None: ...
-    def find(self, kind: str, field: str, value: str) -> list[tuple[str, Mapping[str, Any]]]: ...
+    def get(self, kind: str, key: str) -> Mapping[str, Any] | None:
+        """The record as it was last put; None if there is none."""
+        ...
+
+    def put(self, kind: str, key: str, data: Mapping[str, Any]) -> None:
+        """Keep ``data`` as the whole record. Undone if the message is refused afterwards."""
+        ...
+
+    def find(self, kind: str, field: str, value: str) -> list[tuple[str, Mapping[str, Any]]]:
+        """Keys and records of a kind whose top-level ``field`` is the text ``value``, by key."""
+        ...
+
     def place(self, code: str) -> tuple[str, str] | None:
         """利用者コード and name of a bonded area or berth; None if it is not in the registry."""
         ...
@@ -140,7 +151,10 @@ class Accounts(Protocol):
         """``active``, ``temporary`` or None if there is no such ID."""
         ...
 
-    def in_house(self, user_id: str) -> bool: ...
+    def in_house(self, user_id: str) -> bool:
+        """Whether it is an ID for in-house systems (自社システム用)."""
+        ...
+
     def used_before(self, user_id: str, password: str) -> bool:
         """Whether it is one of the last three passwords. Takes tens of milliseconds."""
         ...
@@ -171,10 +185,16 @@ class Waiting(Protocol):
 
 
 class Hours(Protocol):
-    """開庁時間 of customs offices."""
+    """開庁時間 of customs offices. An office without a calendar is always open."""
 
-    def is_open(self, office: str, at: datetime) -> bool: ...
-    def opens_next(self, office: str, after: datetime) -> datetime: ...
+    def is_open(self, office: str, at: datetime) -> bool:
+        """Whether ``at`` (Japan time) lies inside the office's 開庁時間."""
+        ...
+
+    def opens_next(self, office: str, after: datetime) -> datetime:
+        """The first moment after ``after`` at which the office opens."""
+        ...
+
     def office_name(self, office: str) -> str:
         """The office's name in Roman letters; empty if it is not in the registry."""
         ...
@@ -183,8 +203,13 @@ class Hours(Protocol):
 class Schedule(Protocol):
     """Business steps that happen by themselves later."""
 
-    def at(self, when: datetime, kind: str, key: str, data: Mapping[str, Any] | None = None) -> None: ...
-    def cancel(self, kind: str, key: str) -> None: ...
+    def at(self, when: datetime, kind: str, key: str, data: Mapping[str, Any] | None = None) -> None:
+        """Run the step ``kind`` for ``key`` at ``when``."""
+        ...
+
+    def cancel(self, kind: str, key: str) -> None:
+        """Forget the step; nothing happens if there is none."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +236,8 @@ class Context:
 Decide = Callable[[Message, Context], Outcome]
 ItemCheck = Callable[[Record, Callable[[str, str, int], ResultCode]], list[ResultCode]]
 """Single-item checks a table cannot say (code values): gets the record and ``code(rule, item, row)``."""
+Ignored = Callable[[Record], Collection[str]]
+"""Short names of the items that a message of this content is not asked for: what the table says of them is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,8 +246,8 @@ class Handler:
 
     ``outputs`` are the output codes it may send; ``opens`` and ``closes`` its hours (U0002 outside); ``slow`` marks
     work of tens of milliseconds: such a message is journalled and answered first and processed in a later commit;
-    ``while_temporary`` lets it run while the password is the temporary one; ``repeatable`` False means that the same
-    message sent again is processed anew (inquiries, tests).
+    ``while_temporary`` lets it run while the password is the temporary one; ``ignores`` names items whose errors do not
+    count in this message, because its 処理区分 or its form does not use them.
     """
 
     code: str
@@ -231,6 +258,7 @@ class Handler:
     closes: time | None = None
     slow: bool = False
     while_temporary: bool = False
+    ignores: Ignored | None = None
 
 
 HANDLERS: Final[dict[str, Handler]] = {}
@@ -245,6 +273,7 @@ def handles(
     hours: tuple[time, time] | None = None,
     slow: bool = False,
     while_temporary: bool = False,
+    ignores: Ignored | None = None,
 ) -> Callable[[Decide], Decide]:
     """Register a function as the decision of a business code. Raises ValueError if the code has one already."""
 
@@ -252,10 +281,30 @@ def handles(
         if code in HANDLERS:
             raise ValueError(f"{code} is handled twice: {HANDLERS[code].decide.__module__} and {decide.__module__}")
         opens, closes = hours or (None, None)
-        HANDLERS[code] = Handler(code, decide, tuple(outputs), items, opens, closes, slow, while_temporary)
+        HANDLERS[code] = Handler(code, decide, tuple(outputs), items, opens, closes, slow, while_temporary, ignores)
         return decide
 
     return register
+
+
+def single_items(handler: Handler, message: Message, catalogue: Catalogue) -> list[ResultCode]:
+    """Everything the single-item step finds (procedures 1.1, step 2): by the table, then by the handler's own checks.
+
+    Numbers are those of the business code's list, also where a longer form was read. Empty if the step is passed.
+    """
+    record = message.record
+    if record is None:
+        return [error.result for error in message.errors]
+    ignored = handler.ignores(record) if handler.ignores else ()
+    found = [error.result for error in message.errors if error.item is None or error.item not in ignored]
+    if handler.items is not None:
+        own = catalogue.get(f"{handler.code}.in") or record.layout
+
+        def code(rule: str, item: str, row: int) -> ResultCode:
+            return ResultCode(own.results.code_for(rule, item), item, row)
+
+        found.extend(result for result in handler.items(record, code) if result not in found)
+    return found
 
 
 def refuse(*results: ResultCode, key: str = "") -> Refusal:

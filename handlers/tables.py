@@ -76,7 +76,7 @@ def _folders(modules: Sequence[str]) -> list[Traversable]:
 def _stem(name: str) -> tuple[str, str, int]:
     """``OLA.7.in.tsv`` -> (``OLA``, ``in``, 7); generation 0 where the name gives none."""
     parts = name.removesuffix(".tsv").split(".")
-    if len(parts) == 3 and parts[1].isdigit():  # noqa: PLR2004 - code, generation, direction
+    if len(parts) == 3 and parts[1].isdigit():
         return parts[0], parts[2], int(parts[1])
     code, _, direction = name.removesuffix(".tsv").rpartition(".")
     return code, direction, 0
@@ -149,4 +149,4 @@ def key_item(layout: Layout) -> str:
                     return item.id
             return ""
     first = layout.items[0]
-    return first.id if first.kind == "an" and first.size == 11 and first.repeat == 1 else ""  # noqa: PLR2004
+    return first.id if first.kind == "an" and first.size == 11 and first.repeat == 1 else ""

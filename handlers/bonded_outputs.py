@@ -1,0 +1,168 @@
+"""What the bonded-transport family answers with: the input copy, the approval outputs, the call-up screens.
+
+*Strategy.* One dictionary holds everything known of a transport by short item name: what was registered, decoded
+names, counts, and the cargo data base's side of every row. Each output's table takes what it has items for
+(:mod:`sekisho.handlers.filling`), so a drop-in table needs no change here.
+
+A cargo record (kind ``cargo``, key 貨物管理番号) has these fields, all optional:
+
+==================  ===============================================================
+``description``     品名, Roman letters
+``packages``        個数, a whole number; ``package_unit`` its 個数単位コード
+``weight``          総重量; ``weight_unit`` its 重量単位コード
+``vessel_code``     積載船舶コード; ``vessel_name`` 積載船名, Roman letters
+``arrival_date``    入港年月日, YYYYMMDD
+``place``           保税地域コード where it lies
+``containers``      list of コンテナ番号
+==================  ===============================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sekisho.codecs.results import ResultCode
+from sekisho.handlers.checks import code_values
+from sekisho.handlers.filling import filled
+from sekisho.handlers.kit import SENDER, Context, Originator, Output, Party, Sender, layout_of
+
+__all__ = ["approval_set", "call_up", "cargo_values", "departure", "input_copy", "office_of", "unknown_cargo"]
+
+CARGO: Final = "cargo"
+_OF_CARGO: Final = {
+    "CM_": "description",
+    "PC_": "packages",
+    "PU_": "package_unit",
+    "GW_": "weight",
+    "WU_": "weight_unit",
+    "VC_": "vessel_code",
+    "VN_": "vessel_name",
+}
+_SIMPLE_EXAMINATION: Final = "1"
+"""審査区分識別 of 簡易審査 (Unspecified: our choice)."""
+
+
+def office_of(items: Mapping[str, Any], context: Context) -> str:
+    """申告官署コード of a transport: as registered, else the setting ``default_office``; empty if there is neither."""
+    return str(items.get("CHC") or context.business.get("default_office", ""))
+
+
+def departure(items: Mapping[str, Any]) -> str:
+    """発送地コード: the bonded area, else the discharge place."""
+    return str(items.get("DPR") or items.get("BRT") or "")
+
+
+def _cargo(numbers: Sequence[str], context: Context) -> list[Mapping[str, Any] | None]:
+    return [context.records.get(CARGO, number) if number else None for number in numbers]
+
+
+def unknown_cargo(numbers: Sequence[str], context: Context, code: str, item: str) -> list[ResultCode]:
+    """``code`` at ``item`` and row for every 貨物管理番号 that the cargo data base does not hold."""
+    found = zip(numbers, _cargo(numbers, context), strict=True)
+    return [ResultCode(code, item, row) for row, (number, data) in enumerate(found, 1) if number and data is None]
+
+
+def cargo_values(numbers: Sequence[str], context: Context) -> dict[str, Any]:
+    """The items of a registration that the cargo data base can fill, rows as in ``numbers``.
+
+    発送地 is filled if everything lies in one place. Containers stand once each, in the order of the rows.
+    """
+    rows = [data or {} for data in _cargo(numbers, context)]
+    places = {str(row.get("place") or "") for row, number in zip(rows, numbers, strict=True) if number}
+    place = places.pop() if len(places) == 1 else ""
+    return {
+        "CG_": list(numbers),
+        "DD_": [row.get("arrival_date", "") for row in rows],
+        "CNO": list(dict.fromkeys(number for row in rows for number in row.get("containers", ()))),
+        "DPR": place,
+        "DPN": _place_name(place, context)[0],
+    }
+
+
+def _place_name(code: str, context: Context) -> tuple[str, str]:
+    """Name of a place in capitals, and the asterisk of one that does not take part in the system."""
+    if not code:
+        return "", ""
+    known = context.records.place(code)
+    return (known[1].upper(), "") if known else ("", "*")
+
+
+def _known(number: str, data: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """Everything known of a transport, by short item name."""
+    items: Mapping[str, Any] = data["items"]
+    office = context.hours.office_name(office_of(items, context)).upper() if office_of(items, context) else ""
+    departed, departure_flag = _place_name(departure(items), context)
+    arrived, arrival_flag = _place_name(str(items.get("ARR") or items.get("ARB") or ""), context)
+    registered = datetime.fromisoformat(data["registered_at"])
+    means, purpose, kind = (code_values(item).get(str(items.get(item, ""))) for item in ("BYA", "OBJ", "USS"))
+    numbers = [str(cargo) for cargo in items.get("CG_", ())]
+    rows = [row or {} for row in _cargo(numbers, context)]
+    out: dict[str, Any] = dict(items)
+    out |= {
+        "OLT": number,
+        "IKS": "",
+        "CHN": office,
+        "NOC": office,
+        "REG": f"{registered:%Y%m%d}",
+        "RGT": f"{registered:%H%M}",
+        "RGC": data["user_code"],
+        "BYN": means.name if means else "",
+        "OBN": purpose.name_ja if purpose else "",
+        "USN": kind.name_ja if kind else "",
+        "DPN": items.get("DPN") or departed,
+        "DPF": departure_flag,
+        "ARN": items.get("ARN") or arrived,
+        "ARF": arrival_flag,
+        "RAN": sum(bool(cargo) for cargo in numbers),
+        "CNT": sum(bool(container) for container in items.get("CNO", ())),
+    }
+    for item, name in _OF_CARGO.items():
+        out[item] = [row.get(name, "") for row in rows]
+    arrivals = list(items.get("DD_", ()))
+    arrivals += [""] * (len(rows) - len(arrivals))
+    out["DD_"] = [sent or row.get("arrival_date", "") for sent, row in zip(arrivals, rows, strict=False)]
+    if data.get("declared_at"):
+        out["ICT"] = data["declared_at"][:10].replace("-", "")
+    if data.get("approved_at"):
+        approved = data["approved_at"][:10].replace("-", "")
+        out |= {
+            "SKK": _SIMPLE_EXAMINATION,
+            "APD": approved,
+            "APN": number,
+            "APS": items.get("SDT") or approved,
+            "APE": items.get("EDT", ""),
+        }
+    return out
+
+
+def _output(
+    code: str, kind: str, known: Mapping[str, Any], context: Context, to: Sender | Originator | Party = SENDER
+) -> Output:
+    layout = layout_of(context, f"{code}.out")
+    return Output(code, kind, filled(layout, {**known, "FRM": layout.title}), to)
+
+
+def input_copy(number: str, data: Mapping[str, Any], context: Context, code: str = "SAS1360") -> Output:
+    """入力控 for the sender (kind C). Its first two items are OLC20's: the body sent back declares [spec]."""
+    return _output(code, "C", _known(number, data, context), context)
+
+
+def approval_set(
+    number: str, data: Mapping[str, Any], context: Context, to: Sender | Originator = SENDER
+) -> tuple[Output, ...]:
+    """承認通知情報 for the declarant, 承認貨物情報 for the user of the departure place (EXC); kind P.
+
+    The 多欄 forms are used for more cargo rows than the setting ``many_lines_over`` (default 1).
+    """
+    known = _known(number, data, context)
+    many = int(known["RAN"]) > int(context.business.get("many_lines_over", 1))
+    notice, cargo = ("SAS0381", "SAS0421") if many else ("SAS0371", "SAS0411")
+    place = Party(place=departure(data["items"]))
+    return _output(notice, "P", known, context, to), _output(cargo, "P", known, context, place)
+
+
+def call_up(code: str, table: str, values: Mapping[str, Any], context: Context) -> Output:
+    """A call-up's screen (kind C): the item table of the register business, filled; ``table`` as ``OLA.in``."""
+    return Output(code, "C", filled(layout_of(context, table), values), layout=table)

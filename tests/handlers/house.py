@@ -1,0 +1,228 @@
+"""A house in memory for handlers: every Protocol of the kit, each as small as its contract allows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from sekisho.codecs.message import Message, read_message
+from sekisho.codecs.results import Refusal, ResultCode
+from sekisho.handlers import catalogue, find, single_items
+from sekisho.handlers.kit import Context, Outcome, Output, User
+
+JAPAN = timezone(timedelta(hours=9))
+MORNING = datetime(2026, 11, 20, 10, 30, tzinfo=JAPAN)
+BROKER = User("1ANACA0A", "customs-broker")
+STRANGER = User("2OTHRA0A", "customs-broker")
+CARGO: dict[str, Any] = {
+    "description": "FROZEN SHRIMP",
+    "packages": 120,
+    "package_unit": "CT",
+    "weight": 2400.5,
+    "weight_unit": "KGM",
+    "vessel_code": "3ABC9",
+    "vessel_name": "SAMPLE MARU",
+    "arrival_date": "20261118",
+    "place": "1AW01",
+    "containers": ["SMPU1234567"],
+}
+
+
+@dataclass
+class Records:
+    """Business records, and the registry of places."""
+
+    kept: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    places: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def get(self, kind: str, key: str) -> Mapping[str, Any] | None:
+        return self.kept.get((kind, key))
+
+    def put(self, kind: str, key: str, data: Mapping[str, Any]) -> None:
+        self.kept[kind, key] = dict(data)
+
+    def find(self, kind: str, field: str, value: str) -> list[tuple[str, Mapping[str, Any]]]:
+        return sorted((k, d) for (of, k), d in self.kept.items() if of == kind and d.get(field) == value)
+
+    def place(self, code: str) -> tuple[str, str] | None:
+        return self.places.get(code)
+
+
+@dataclass
+class Numbers:
+    """11 characters: ten digits and a letter."""
+
+    last: int = 0
+
+    def next(self, kind: str) -> str:
+        assert kind == "bonded-transport"
+        self.last += 1
+        return f"{self.last:010d}T"
+
+
+@dataclass
+class Accounts:
+    """User IDs with their passwords, newest last; ``temporary`` holds the issued ones, ``house`` the in-house IDs."""
+
+    passwords: dict[str, list[str]] = field(default_factory=dict)
+    temporary: dict[str, str] = field(default_factory=dict)
+    house: set[str] = field(default_factory=set)
+
+    def state(self, user_id: str) -> str | None:
+        if user_id in self.temporary:
+            return "temporary"
+        return "active" if user_id in self.passwords else None
+
+    def in_house(self, user_id: str) -> bool:
+        return user_id in self.house
+
+    def used_before(self, user_id: str, password: str) -> bool:
+        return password in self.passwords[user_id][-3:]
+
+    def change(self, user_id: str, password: str) -> None:
+        self.temporary.pop(user_id, None)
+        self.passwords[user_id].append(password)
+
+    def initialise(self, user_id: str) -> str:
+        self.temporary[user_id] = "TEMP0001"
+        return "TEMP0001"
+
+    def cancel_initialisation(self, user_id: str) -> bool:
+        return self.temporary.pop(user_id, None) is not None
+
+
+@dataclass
+class Waiting:
+    """Letters by output code."""
+
+    by_code: dict[str, list[int]] = field(default_factory=dict)
+
+    def counts(self) -> list[tuple[str, int]]:
+        return [(code, len(numbers)) for code, numbers in sorted(self.by_code.items())]
+
+    def letters(self, output_code: str) -> list[int]:
+        return self.by_code.get(output_code, [])
+
+
+@dataclass
+class Hours:
+    """Offices with their names; those in ``closed`` are closed at any time."""
+
+    names: dict[str, str] = field(default_factory=dict)
+    closed: set[str] = field(default_factory=set)
+
+    def is_open(self, office: str, at: datetime) -> bool:
+        assert at.tzinfo is not None
+        return office not in self.closed
+
+    def opens_next(self, office: str, after: datetime) -> datetime:
+        return after + timedelta(hours=8) if office in self.closed else after
+
+    def office_name(self, office: str) -> str:
+        return self.names.get(office, "")
+
+
+@dataclass
+class Schedule:
+    """Steps that were asked for."""
+
+    steps: dict[tuple[str, str], datetime] = field(default_factory=dict)
+
+    def at(self, when: datetime, kind: str, key: str, data: Mapping[str, Any] | None = None) -> None:
+        assert data is None or data
+        self.steps[kind, key] = when
+
+    def cancel(self, kind: str, key: str) -> None:
+        self.steps.pop((kind, key), None)
+
+
+@dataclass
+class House:
+    """All of it, and :meth:`send`, which does with a message what the pipeline does around a handler."""
+
+    user: User = BROKER
+    now: datetime = MORNING
+    business: dict[str, Any] = field(default_factory=dict)
+    records: Records = field(default_factory=Records)
+    numbers: Numbers = field(default_factory=Numbers)
+    accounts: Accounts = field(default_factory=Accounts)
+    waiting: Waiting = field(default_factory=Waiting)
+    hours: Hours = field(default_factory=Hours)
+    schedule: Schedule = field(default_factory=Schedule)
+    requests: int = 0
+
+    def context(self) -> Context:
+        """What a handler gets for the next message."""
+        self.requests += 1
+        return Context(
+            user=self.user,
+            now=self.now,
+            environment="test",
+            request=self.requests,
+            records=self.records,
+            numbers=self.numbers,
+            accounts=self.accounts,
+            waiting=self.waiting,
+            hours=self.hours,
+            schedule=self.schedule,
+            catalogue=catalogue(),
+            business=self.business,
+        )
+
+    def send(self, code: str, **items: str | Sequence[str]) -> Outcome:
+        """Write a request by its table, read it, run the single-item step and the handler. Raises Refusal."""
+        layout = catalogue().request(code)
+        assert layout is not None
+        return self.send_body(code, layout.encode(items))
+
+    def send_body(self, code: str, body: bytes) -> Outcome:
+        """The same with a body as bytes."""
+        handler = find(code)
+        assert handler is not None
+        message = self.read(code, body)
+        before = dict(self.records.kept)
+        try:
+            found = single_items(handler, message, catalogue())
+            if found:
+                raise Refusal(found, "items")
+            return handler.decide(message, self.context())
+        except Refusal:
+            assert self.records.kept == before, "a refusal changes nothing (procedures 1.1, step 5)"
+            raise
+
+    def read(self, code: str, body: bytes) -> Message:
+        """A request with a plain header and this body, read by its table."""
+        header = b"   %-5b%21b%-8b%-8b%319b2%27b%06d\r\n" % (
+            code.encode(),
+            b"",
+            self.user.id.encode(),
+            b"SAMPLE01",
+            b"",
+            b"",
+            400 + len(body),
+        )
+        assert len(header) == 400
+        return read_message(header + body, catalogue(), direction="in")
+
+    def refused(self, code: str, **items: str | Sequence[str]) -> list[str]:
+        """The result codes a request is refused with, as they stand in a notice; [] if it is not refused."""
+        try:
+            self.send(code, **items)
+        except Refusal as refusal:
+            return [str(result) for result in refusal.results]
+        return []
+
+
+def written(output: Output) -> bytes:
+    """The body of an output, as the pipeline writes it: by its layout, else by its own table."""
+    name = output.layout or output.code
+    layout = catalogue().get(name if name.endswith((".in", ".out")) else f"{name}.out")
+    assert layout is not None
+    return layout.encode(output.values)
+
+
+def result(code: str, item: str = "", row: int = 0) -> str:
+    """A result code as it stands in a notice."""
+    return str(ResultCode(code, item, row))

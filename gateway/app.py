@@ -27,9 +27,9 @@ from sekisho.gateway.delivery import Couriers, RetryPlan
 from sekisho.gateway.directory import Directory
 from sekisho.gateway.housekeeping import Housekeeping
 from sekisho.gateway.intake import Intake
-from sekisho.gateway.passwords import Passwords
+from sekisho.gateway.passwords import Passwords, hash_password
 from sekisho.gateway.pipeline import Pipeline
-from sekisho.gateway.registry import prepare
+from sekisho.gateway.registry import ensure_box, seed
 from sekisho.gateway.settings import Settings
 from sekisho.handlers import business_codes, catalogue
 from sekisho.mailboxes import Store, open_store
@@ -141,7 +141,10 @@ class Gateway:
     async def start(self) -> dict[str, str]:
         """Bring everything up; the listeners' names and addresses."""
         with self.store.transaction() as unit:
-            prepare(unit, self.settings, self.clock.us())
+            if self.settings.registry.seed:
+                added = seed(unit, self.settings.registry.seed, hash_password, self.clock.us())
+                log.info("registry.seeded", **added)
+            ensure_box(unit, self.settings.operators.box, self.settings.gateway.hostname)
         self.clerk.start()
         self.clerk.watch_disk()
         self._rounds = asyncio.create_task(self.housekeeping.run(), name="housekeeping")

@@ -1,4 +1,4 @@
-"""Admission: may this message come in, and who sent it?
+"""Admission: whether a message may come in, and who sent it.
 
 *Strategy.* The steps stand in the order of the decisions page ("Order of checks"), one small function a step; the first
 that finds something raises :class:`Refusal` with its code. Nothing here changes anything.
@@ -21,7 +21,7 @@ from sekisho.mailboxes.store import View
 __all__ = ["Admission", "PasswordUnknown", "Verifier"]
 
 
-class PasswordUnknown(Exception):  # noqa: N818 - a turn of the way, not an error
+class PasswordUnknown(Exception):
     """The password cannot be judged from memory: verify it beside the batch, then process the message."""
 
     def __init__(self, user_id: str, stored: str, password: str) -> None:

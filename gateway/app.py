@@ -33,7 +33,7 @@ from sekisho.gateway.registry import ensure_box, seed
 from sekisho.gateway.settings import Settings
 from sekisho.handlers import business_codes, catalogue
 from sekisho.mailboxes import Store, open_store
-from sekisho.mailboxes.letters import Window
+from sekisho.mailboxes.letters import Dispatch, Window
 from sekisho.transports.smtp import SmtpListener
 from sekisho.transports.smtp_out import SendLimits
 from sekisho.transports.smtp_session import SmtpLimits
@@ -90,8 +90,8 @@ class Gateway:
             passwords=self.passwords,
             clock=self.clock,
             limits=_clerk_limits(settings),
-            on_letters=lambda letters: self.couriers.offer(letters),
-            on_marked=lambda letters: self.couriers.marked(letters),
+            on_letters=self._letters_committed,
+            on_marked=self._marks_committed,
             on_fatal=self._failed,
         )
         delivery = settings.delivery
@@ -132,6 +132,13 @@ class Gateway:
             for listener in settings.listener
         ]
         self._rounds: asyncio.Task[None] | None = None
+
+    # The clerk is made before the couriers that it tells, so it tells them through these two.
+    def _letters_committed(self, letters: list[Dispatch]) -> None:
+        self.couriers.offer(letters)
+
+    def _marks_committed(self, letters: list[int]) -> None:
+        self.couriers.marked(letters)
 
     def _failed(self, error: BaseException) -> None:
         """The clerk has stopped: nothing can be kept, so nothing may be taken."""
@@ -204,7 +211,9 @@ def _smtp_limits(settings: Settings) -> SmtpLimits:
     )
 
 
-async def serve(settings: Settings, *, out: TextIO | None = None, gateway_class: Callable[..., Gateway] = Gateway) -> int:
+async def serve(
+    settings: Settings, *, out: TextIO | None = None, gateway_class: Callable[..., Gateway] = Gateway
+) -> int:
     """Run a gateway until SIGTERM or SIGINT; print the ready line when all listeners are up. The exit code.
 
     0 after an orderly end, 1 when the store failed (the log says how).

@@ -1,8 +1,8 @@
 """The clerk: the one thread that owns the writing side of the store.
 
-*Strategy.* Everything to be durable is put before the clerk; whatever has gathered while the last commit ran is the next
-batch, without any timer. A batch is one transaction with a savepoint a message: journal, process, letters; then one
-synced commit; then all the yeses. What would hold the batch up (a password to verify, slow work, a batch already over
+*Strategy.* Everything to be durable is put before the clerk; whatever has gathered while the last commit ran is the
+next batch, without any timer. A batch is one transaction with a savepoint a message: journal, process, letters; then
+one synced commit; then all the yeses. What would hold the batch up (a password to verify, slow work, a batch already over
 its time) is journalled and answered now and processed in a later batch, in the order of its lane. A crash leaves at
 worst requests in state received: they are processed at the next start.
 
@@ -47,11 +47,12 @@ _FAILED: Final = Receipt(Verdict.BUSY, "not stored, try again later")
 
 @dataclass(frozen=True, slots=True)
 class ClerkLimits:
-    """``batch_messages`` and ``batch_bytes`` bound one commit; ``hold_seconds`` is how long a batch may process before
+    """What bounds the clerk.
 
-    the rest is only journalled (50 ms: a sender waits 3 seconds for its 250, and others wait with it); ``waiting_bytes``
-    bounds what waits before the clerk (then 451); ``lane_messages`` and ``lane_bytes`` one sender's unprocessed requests;
-    ``free_bytes`` is the disk space below which nothing is taken (452).
+    ``batch_messages`` and ``batch_bytes`` bound one commit; ``hold_seconds`` is how long a batch may process before the
+    rest is only journalled (50 ms: a sender waits 3 seconds for its 250, and others wait with it); ``waiting_bytes``
+    bounds what waits before the clerk (then 451); ``lane_messages`` and ``lane_bytes`` one sender's unprocessed
+    requests; ``free_bytes`` is the disk space below which nothing is taken (452).
     """
 
     batch_messages: int = 256
@@ -110,9 +111,11 @@ class _Batch:
 
 
 class Clerk:
-    """Start it with :meth:`start` inside a running loop, hand it envelopes with :meth:`submit`, end it with
+    """The writing thread and what waits before it.
 
-    :meth:`stop`. ``on_letters`` is called in the loop after each commit with the letters that may leave now.
+    Start it with :meth:`start` inside a running loop, hand it envelopes with :meth:`submit`, end it with :meth:`stop`.
+    In the loop, after each commit, ``on_letters`` gets the letters that may leave now and ``on_marked`` the numbers of
+    those whose marks are in; ``on_fatal`` what ended the clerk.
     """
 
     def __init__(
@@ -125,9 +128,9 @@ class Clerk:
         passwords: Passwords,
         clock: Clock,
         limits: ClerkLimits | None = None,
-        on_letters: Callable[[list[Dispatch]], None] = lambda letters: None,
-        on_marked: Callable[[list[int]], None] = lambda letters: None,
-        on_fatal: Callable[[BaseException], None] = lambda error: None,
+        on_letters: Callable[[list[Dispatch]], None] = lambda _: None,
+        on_marked: Callable[[list[int]], None] = lambda _: None,
+        on_fatal: Callable[[BaseException], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._pipeline = pipeline
@@ -238,7 +241,7 @@ class Clerk:
                         self._flush()
                         return
                     time.sleep(0.005)  # a password is being verified; its lane comes back
-        except BaseException as error:  # noqa: BLE001 - the thread's end is everybody's end
+        except BaseException as error:
             self._dead = True
             log.critical("clerk.stopped", error=repr(error), exc_info=True)
             self._refuse_rest()

@@ -19,6 +19,7 @@ from sekisho.mailboxes.store import Unit
 
 __all__ = ["AccountsOf", "NumbersOf", "RecordsOf", "ScheduleOf", "WaitingOf"]
 
+ACTIVE, TEMPORARY = "active", "temporary"
 _REMEMBERED = 3
 """The last three passwords are barred [spec]."""
 
@@ -100,7 +101,7 @@ class AccountsOf:
         hashed = self._passwords.hash(password)
         self._write(
             replace(
-                account, password_hash=hashed, password_state="active", former="", former_state="", history=history
+                account, password_hash=hashed, password_state=ACTIVE, former="", former_state="", history=history
             )
         )
 
@@ -113,7 +114,7 @@ class AccountsOf:
             replace(
                 account,
                 password_hash=self._passwords.hash(temporary),
-                password_state="temporary",
+                password_state=TEMPORARY,
                 former=account.former if pending else account.password_hash,
                 former_state=account.former_state if pending else account.password_state,
             )

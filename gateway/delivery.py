@@ -1,8 +1,8 @@
 """Delivery: letters leave by the push door, in the order of their box, until somebody has said yes.
 
 *Strategy.* One courier a box. After each commit the clerk hands the new letters over and the courier sends them from
-memory; the store stays the truth, so whatever memory does not hold (a restart, a full queue, a box in back-off) is found
-again by its due time. Every attempt ends as delivered, deferred, refused or unknown (reliability 4) and becomes a mark
+memory; the store stays the truth, so whatever memory does not hold (a restart, a full queue, a box in back-off) is
+found again by its due time. Every attempt ends as delivered, deferred, refused or unknown (reliability 4) and becomes a mark
 that rides in the next commit. While a box cannot be reached its letters stay in the store, so that they are taken up
 again in order. A letter has one Message-ID for ever: box, the box's uid_validity and uid make it.
 """
@@ -36,9 +36,10 @@ _MINUTE: Final = 60_000_000
 
 @dataclass(frozen=True, slots=True)
 class RetryPlan:
-    """When to try again. Minutes between attempts, the last one repeating until ``give_up_hours``; ``spread`` is the
+    """When to try again.
 
-    share by which each wait varies at random, so that a peer that comes back is not met by everybody at once.
+    ``minutes`` between attempts, the last one repeating until ``give_up_hours``; ``spread`` is the share by which each
+    wait varies at random, so that a peer that comes back is not met by everybody at once.
     """
 
     minutes: tuple[float, ...] = (1, 2, 5, 10, 30, 60)
@@ -126,9 +127,10 @@ class _Courier:
 
 
 class Couriers:
-    """All couriers. ``on_mark`` gets the marks; ``sender_address`` is our MAIL FROM and From, ``domain`` the right side
+    """All couriers, made when their box first has a letter.
 
-    of our Message-IDs. Start with :meth:`start` in a loop, end with :meth:`stop`.
+    ``on_mark`` gets the marks; ``sender_address`` is our MAIL FROM and From, its domain the right side of our
+    Message-IDs; ``port`` is used where a box names no host; ``queue_most`` bounds the letters of a box in memory.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """The registry as the pipeline reads it: every message asks for a user, a box and the routes, few change them.
 
-*Strategy.* One cache per process, read through the transaction that is open and dropped whole whenever anybody wrote to
-the registry, here or in another process (``Store.changed_elsewhere``). A stale answer can therefore not outlive a batch.
+*Strategy.* One cache per process, read through the transaction that is open and dropped whole whenever anybody wrote
+to the registry, here or in another process (``Store.changed_elsewhere``). A stale answer can not outlive a batch.
 """
 
 from __future__ import annotations

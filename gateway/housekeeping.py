@@ -39,9 +39,10 @@ def dropped_before(now_us: int, days: int) -> int:
 
 
 class Housekeeping:
-    """Runs until cancelled. ``retention_days`` for letters nobody fetched, ``fetched_days`` for the others,
+    """Runs until cancelled.
 
-    ``journal_days`` for requests without letters.
+    ``retention_days`` for letters nobody fetched, ``fetched_days`` for the others, ``journal_days`` for requests
+    without letters.
     """
 
     def __init__(

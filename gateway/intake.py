@@ -18,7 +18,7 @@ from typing import Final
 import structlog
 
 from sekisho.codecs import mime
-from sekisho.codecs.envelope import Envelope, Wrapping
+from sekisho.codecs.envelope import Attachment, Envelope, Wrapping
 from sekisho.codecs.header import Header
 from sekisho.gateway.clock import from_us, to_us
 from sekisho.mailboxes.letters import Event, NewRequest, RequestState
@@ -34,7 +34,7 @@ CHANGING: Final = frozenset("ACSX")
 
 @dataclass(slots=True)
 class Taken:
-    """A request after the journal. ``number`` 0: nothing new was journalled; ``again`` are letters to send once more."""
+    """A request after the journal. ``number`` 0: nothing new was journalled; ``again``: letters to send once more."""
 
     receipt: Receipt
     number: int = 0
@@ -45,8 +45,9 @@ class Taken:
 
 
 class Intake:
-    """``kind_of`` gives the kind of a business code (A B C Q S X T, empty if unknown); ``window_us`` how long identical
+    """Journals and recognises.
 
+    ``kind_of`` gives the kind of a business code (A B C Q S X T, empty if unknown); ``window_us`` how long identical
     bytes without a transport id count as the same request.
     """
 
@@ -186,7 +187,7 @@ def reopened(unit: Unit, number: int) -> Envelope:
     )
 
 
-def unwrapped(raw: bytes) -> tuple[bytes, tuple[mime.Attachment, ...]]:
+def unwrapped(raw: bytes) -> tuple[bytes, tuple[Attachment, ...]]:
     """Content and attachments of a mail; what cannot be taken apart has neither, and so lies in quarantine."""
     try:
         opened = mime.unwrap(raw)

@@ -1,9 +1,9 @@
 """The way of one message, from the journal to its letters.
 
 *Strategy.* :meth:`Pipeline.process` is the sequence of the house page in its order, and holds the only ``try`` on the
-way: a :class:`Refusal` undoes what the message did and becomes its notice; any other exception undoes it too, is logged
-with its traceback and becomes A0007. It runs inside the clerk's transaction and only changes that; the world hears of it
-after the commit.
+way: a :class:`Refusal` undoes what the message did and becomes its notice; any other exception undoes it too, is
+logged with its traceback and becomes A0007. It runs inside the clerk's transaction and only changes that; the world
+hears of it after the commit.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Pipeline:
     def handler(self, business_code: str) -> Handler | None:
         """The handler of a business code, remembered."""
         if business_code not in self._handlers:
-            if len(self._handlers) > 1000:  # noqa: PLR2004 - strangers' invented codes must not fill memory
+            if len(self._handlers) > 1000:  # strangers' invented codes must not fill memory
                 self._handlers.clear()
             self._handlers[business_code] = find(business_code, self._modules, self._generation)
         return self._handlers[business_code]
@@ -239,9 +239,10 @@ class Pipeline:
         return done
 
     def _told(self, way: _Way, refusal: Refusal, unit: Unit, code: str) -> Addressee | None:
-        """Who hears of a refusal (decisions, "Order of checks"): the header's user, but where the link is somebody
+        """Who hears of a refusal (decisions, "Order of checks").
 
-        else's (A0013) or the user is unknown, the box whose address sent the mail; never an unregistered address.
+        The header's user; where the link is somebody else's (A0013) or the user is unknown, the box whose address sent
+        the mail; never an unregistered address.
         """
         account = way.account
         if account is not None and refusal.results[0].code != "A0013":
@@ -261,7 +262,7 @@ class Pipeline:
         layout = self._catalogue.request(way.header.business_code) or message.layout
         item = key_item(layout)
         key = message.record.text(item) if item and item in message.layout else ""
-        return key if key.isascii() and len(key) <= 11 else ""  # noqa: PLR2004 - RESULT-11
+        return key if key.isascii() and len(key) <= 11 else ""
 
     def _notice_code(self, way: _Way) -> str:
         """``*`` + system letter + business code; ``*CCMSG `` where the failure belongs to no business."""

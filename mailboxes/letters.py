@@ -131,10 +131,10 @@ class NewLetter:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A letter in a box. ``uid`` counts within the box and is never used again; with the box's ``uid_validity`` it
+    """A letter in a box.
 
-    makes the Message-ID, which is therefore the same for ever. ``state`` is waiting, delivered, failed or deleted;
-    ``last_error`` what the receiver said last.
+    ``uid`` counts within the box and is never used again; with the box's ``uid_validity`` it makes the Message-ID, which
+    is therefore the same for ever. ``last_error`` is what the receiver said last.
     """
 
     number: int

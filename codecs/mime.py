@@ -36,6 +36,9 @@ _MAX_PLAIN_HEAD = 65_536
 _MAX_MESSAGE_ID = 998
 """RFC 5322 section 2.1.1: no line is longer, so no id is. A longer one is no identity and is dropped with a finding."""
 
+_MAX_FIELD = 1_024
+"""A Content-* field above this many bytes is refused: a file name has at most 190 (spec/naccs-edi.md 7.5)."""
+
 _FIRST_FIELD = re.compile(rb"[!-9;-~]+:")
 # Whole header block: fields and folded lines only, every line end CRLF. Possessive, so linear on any input.
 _HEAD = re.compile(rb"(?:[!-9;-~]++:[^\r\n]*+\r\n(?:[ \t][^\r\n]*+\r\n)*+)++")
@@ -155,18 +158,27 @@ def _message_id(value: bytes) -> tuple[str, tuple[str, ...]]:
 
 
 class _AsSent(Compat32):
-    """compat32 that gives header values as they stand: its own getter turns raw 8-bit names into question marks."""
+    """compat32 that gives header values as they stand: its own getter turns raw 8-bit names into question marks.
 
-    def header_fetch_parse(self, name: str, value: str) -> str:  # noqa: ARG002 (the policy's signature)
+    The library reads parameters and encoded words in time that grows with the square of the field's length.
+    """
+
+    def header_fetch_parse(self, name: str, value: str) -> str:
+        if len(value) > _MAX_FIELD:
+            if name.lower().startswith("content-"):
+                raise MimeError(f"a header field of more than {_MAX_FIELD} bytes")
+            return value[:_MAX_FIELD]
         return value.strip()
 
 
 _AS_SENT = _AsSent()
-_FLAT = _AS_SENT.clone(linesep="\r\n")
 
 
 class _Part(Message):
-    """A part that knows how deep it lies; the parser calls attach while it reads, so the bound holds during parsing."""
+    """A part that knows how deep it lies; the parser calls attach while it reads, so the bound holds during parsing.
+
+    To the parser a mail inside the mail is no mail: it stays one attachment, byte for byte.
+    """
 
     depth = 0
     max_depth = MAX_DEPTH
@@ -176,6 +188,10 @@ class _Part(Message):
         if payload.depth > self.max_depth:
             raise MimeError(f"more than {self.max_depth} levels of parts")
         super().attach(payload)
+
+    def get_content_type(self) -> str:
+        sent = super().get_content_type()
+        return "application/octet-stream" if sent.startswith("message/") else sent
 
 
 def _part_factory(max_depth: int, max_parts: int) -> Callable[..., _Part]:
@@ -234,22 +250,18 @@ class _Leaf:
 
     @classmethod
     def of(cls, part: Message) -> _Leaf:
-        if part.is_multipart():  # message/*: a mail inside the mail stays one attachment, whole
-            content = b"".join(inner.as_bytes(policy=_FLAT) for inner in part.get_payload())  # type: ignore[union-attr]
-        else:
-            decoded = part.get_payload(decode=True)
-            content = decoded if isinstance(decoded, bytes) else b""
+        decoded = part.get_payload(decode=True)
         return cls(
             name=_decoded_name(part.get_filename("")),
-            media_type=part.get_content_type(),
+            media_type=Message.get_content_type(part),
             sent_type=_field_text(_sent_bytes(part.get("content-type", ""))),
-            content=content,
+            content=decoded if isinstance(decoded, bytes) else b"",
         )
 
 
 def _leaves(part: Message) -> list[Message]:
     """Parts in order of the mail; the depth is bounded by the parser's factory."""
-    if part.get_content_maintype() != "multipart" or not part.is_multipart():
+    if not part.is_multipart():
         return [part]
     return [leaf for inner in part.get_payload() for leaf in _leaves(inner)]  # type: ignore[arg-type]
 

@@ -163,8 +163,8 @@ def test_without_a_telegram_the_first_text_part_or_nothing() -> None:
 
 
 def test_a_mail_inside_a_mail_is_one_attachment() -> None:
-    """message/rfc822 stays whole, its line ends CRLF."""
-    inner = b"Subject: in\r\n\r\nbody\r\n"
+    """message/rfc822 stays whole, byte for byte."""
+    inner = b"Subject:  in\n\r\nContent-Type: multipart/mixed; boundary=Q\r\n\r\n--Q\r\n\r\nbody\r\n"
     found = unwrap(multipart(b"\r\nhello", b"Content-Type: message/rfc822\r\n\r\n" + inner))
     assert found.content == b"hello"
     assert [(part.content_type, part.content) for part in found.attachments] == [("message/rfc822", inner)]
@@ -219,6 +219,16 @@ def test_parts_are_bounded() -> None:
         unwrap(multipart(*[b"\r\nx"] * 1_000))
     with pytest.raises(MimeError, match="2 parts"):
         unwrap(multipart(b"\r\nx", b"\r\ny"), max_parts=2)
+
+
+@pytest.mark.parametrize("filler", [b";", b"=?a?q?", b"name*0=x;"])
+def test_a_field_too_long_to_read_is_refused(filler: bytes) -> None:
+    """The library's time for a field grows with the square of its length: 3 MB of one would stop it for hours."""
+    field = b'Content-Type: multipart/mixed; name="' + filler * (3_000_000 // len(filler)) + b"\r\n"
+    began = time.perf_counter()
+    with pytest.raises(MimeError, match="header field"):
+        unwrap(field + b"\r\nx")
+    assert time.perf_counter() - began < 2
 
 
 def test_malformed_structure_is_a_finding() -> None:

@@ -200,8 +200,8 @@ def _items(record: Record) -> dict[str, Any]:
 def register(message: Message, context: Context) -> Outcome:
     """OLA: 9 registers and issues the number, 5 replaces the draft by what is sent, 1 makes it void.
 
-    Refuses with R9001, R9002, R9004, R9005, R9007; E9001, U9003, E9002, E9003. Cargo need not be known yet: OLC20
-    answers E0002 then.
+    Refuses with R9001, R9002, R9004, R9005, R9007; E9001, U9003, E9002, E9003. Cargo need not be known yet:
+    that is OLC20's matter.
     """
     record = body(message)
     action, number = record.text("KND"), record.text("OLT")

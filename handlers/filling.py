@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Any, Final
 
 from sekisho.codecs import charset
@@ -23,6 +23,8 @@ _HALF_WIDTH: Final = re.compile(r"[ -~]*")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _GETA: Final = "〓"
 """Printed where EUC-JP has no character for what a registry holds, as typesetters do (Unspecified: our choice)."""
+
+_ROUNDING: Final = Context(prec=100, rounding=ROUND_HALF_UP)
 
 
 def _cut(text: str, size: int) -> str:
@@ -50,9 +52,9 @@ def _number(text: str, size: int) -> str:
         return ""
     if not number.is_finite() or abs(number.adjusted()) > size:
         return ""
-    plain = f"{number:f}"
-    for decimals in range(len(plain.partition(".")[2]), -1, -1):
-        plain = f"{number:.{decimals}f}"
+    decimals = len(f"{number:f}".partition(".")[2])
+    for kept in range(min(decimals, size), -1, -1):
+        plain = f"{number.quantize(Decimal(1).scaleb(-kept), context=_ROUNDING):f}"
         if len(plain) <= size:
             return plain
     return ""

@@ -183,10 +183,10 @@ class House:
         assert handler is not None
         message = self.read(code, body)
         before = dict(self.records.kept)
+        found = single_items(handler, message, catalogue())
+        if found:
+            raise Refusal(found, "items")
         try:
-            found = single_items(handler, message, catalogue())
-            if found:
-                raise Refusal(found, "items")
             return handler.decide(message, self.context())
         except Refusal:
             assert self.records.kept == before, "a refusal changes nothing (procedures 1.1, step 5)"

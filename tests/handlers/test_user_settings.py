@@ -42,7 +42,7 @@ def test_passwords_that_keep_the_rule(house: House, password: str) -> None:
 
 
 def test_single_items_are_collected(house: House) -> None:
-    """Mandatory items, and the password where C needs it (S9001); another 処理区分 is S9004: one step, all its codes."""
+    """Mandatory items, the password where C needs it (S9001), another 処理区分 (S9004): one step, all its codes."""
     assert house.refused("URY") == [result("S9001", "KND"), result("S9001", "RID")]
     assert house.refused("URY", KND="C") == [result("S9001", "RID"), result("S9001", "PW1")]
     assert house.refused("URY", KND="Z") == [result("S9001", "RID"), result("S9004", "KND")]

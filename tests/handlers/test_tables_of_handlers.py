@@ -1,6 +1,7 @@
 """The room's data: result lists, code values, registration."""
 
 import re
+from importlib.resources import files
 
 import pytest
 

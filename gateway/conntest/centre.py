@@ -24,8 +24,11 @@ from typing import Any, Final
 from sekisho.gateway.conntest.runner import Target
 from sekisho.gateway.inhouse import split_address
 
-__all__ = ["CentreFailed", "RunningCentre", "default_settings", "throw_away_centre"]
+__all__ = ["PROGRAM", "CentreFailed", "RunningCentre", "default_settings", "throw_away_centre"]
 
+PROGRAM: Final = (sys.executable, "-P", "-c", "from sekisho.gateway.cli import main; main()")
+"""The command ``sekisho`` of this interpreter. -P: the current folder may hold the room ``codecs``, which is not the
+standard library's module."""
 _READY_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 15.0
 _BARE: Final = re.compile("[A-Za-z0-9_-]+")
@@ -129,8 +132,7 @@ async def throw_away_centre(settings: Path, push: str, *, clock: str = "") -> As
         log = folder / "gateway.log"
         with log.open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
-                # -P: the current folder may hold the room `codecs`, which is not the standard library's module.
-                *(sys.executable, "-P", "-c", "from sekisho.gateway.cli import main; main()"),
+                *PROGRAM,
                 *("serve", "-c", str(path), "--data", str(folder / "data")),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
@@ -140,7 +142,7 @@ async def throw_away_centre(settings: Path, push: str, *, clock: str = "") -> As
         try:
             ready = await _ready(process)
             if isinstance(ready, str):
-                raise CentreFailed(ready, log.read_text(encoding="utf-8", errors="replace"))  # noqa: ASYNC240 - it is over
+                raise CentreFailed(ready, log.read_text(encoding="utf-8", errors="replace"))
             listeners = ready["listeners"]
             host, port = split_address(next(iter(listeners.values())))
             target = Target(host, port, centre)

@@ -300,9 +300,13 @@ def _unknown_names(parties: Mapping[str, Party], steps: Sequence[Step]) -> Itera
 
     for number, step in enumerate(steps):
         path = f"steps[{number}]"
-        for name in VARIABLE.findall(msgspec.json.encode(step).decode()):
-            if not DAYS.fullmatch(name):
-                yield from known(path, "variable", name, variables)
+        for part in step.expect if isinstance(step, Expect) and isinstance(step.expect, list) else [step]:
+            for name in VARIABLE.findall(msgspec.json.encode(part).decode()):
+                if not DAYS.fullmatch(name):
+                    yield from known(path, "variable", name, variables)
+            if isinstance(part, Reply):
+                variables |= {one.as_ for one in part.items.values() if isinstance(one, Matcher)}
+                variables |= {one.as_ for one in part.header.values() if isinstance(one, Matcher)}
         if isinstance(step, Send):
             yield from known(f"{path}.from", "party", step.from_, parties)
             yield from known(f"{path}.body_of", "reply", step.body_of, replies)
@@ -328,7 +332,6 @@ def _unknown_names(parties: Mapping[str, Party], steps: Sequence[Step]) -> Itera
                     yield f"{where}: nothing has been sent yet"
                 for wanted in (reply.reply, *reply.header.values(), *reply.items.values()):
                     if isinstance(wanted, Matcher):
-                        variables.add(wanted.as_)
                         yield from _bad_pattern(where, wanted)
                 replies.add(reply.as_)
 

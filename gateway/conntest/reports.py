@@ -1,0 +1,148 @@
+"""What a run came to, in files: JUnit XML for machines, one HTML file for people.
+
+*Strategy.* Both are made from the same results and hold nothing that changes from run to run but times and what
+the centre itself numbers. The HTML file is whole in itself: no script, no style sheet, font or picture from elsewhere,
+and it prints. Secret items are masked everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from sekisho.codecs.message import Message
+from sekisho.gateway.conntest.judging import Cell, Problem, cells, header_cells, result_codes
+from sekisho.gateway.conntest.runner import Result, StepResult, Verdict
+from sekisho.handlers.tables import result_list
+
+__all__ = ["Shown", "meaning", "messages", "shown", "write_html", "write_junit"]
+
+_MASK = "********"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One message for a reader: ``way`` is sent or received, ``head`` and ``body`` the filled items with byte offsets.
+
+    ``blanks`` counts the items left out because they are blank; ``results`` the result codes with their meaning;
+    ``tolerated`` the deviations that were read anyway.
+    """
+
+    way: str
+    code: str
+    title: str
+    kind: str
+    box: str
+    size: int
+    head: tuple[Cell, ...]
+    body: tuple[Cell, ...]
+    blanks: int
+    results: tuple[tuple[str, str], ...]
+    tolerated: tuple[str, ...]
+    marked: frozenset[tuple[str, int | None]] = frozenset()
+
+    def is_marked(self, cell: Cell) -> bool:
+        """Whether a problem names this item."""
+        return (cell.id, cell.row) in self.marked
+
+
+def meaning(business_code: str, result_code: str) -> str:
+    """What a result code of 15 characters means for a business; empty where nothing is known."""
+    code, item, _ = result_code.split("-")
+    found = result_list(business_code).find(code, item.strip().replace("0000", ""))
+    return (found.meaning_ja or found.meaning) if found else ""
+
+
+def shown(
+    message: Message, way: str, box: str = "", problems: Sequence[Problem] = (), *, mask: bool = True
+) -> Shown:
+    """A message for a reader; ``problems`` are those that were found in it; ``mask`` hides secret items."""
+
+    def masked(cell: Cell) -> Cell:
+        if not mask or not cell.secret or not cell.text:
+            return cell
+        return Cell(cell.offset, cell.id, cell.name, cell.row, _MASK, cell.secret)
+
+    head = [masked(cell) for cell in header_cells(message) if cell.text]
+    body = cells(message)
+    marked = frozenset((one.item, one.row) for one in problems)
+    visible = [masked(cell) for cell in body if cell.text or (cell.id, cell.row) in marked]
+    header = message.header
+    codes = result_codes(message) if header.direction == "out" else []
+    return Shown(
+        way,
+        header.output_code if header.direction == "out" else header.business_code,
+        message.layout.title if message.layout else "",
+        header.kind if header.direction == "out" else "",
+        box,
+        len(message.content),
+        tuple(head),
+        tuple(visible),
+        len(body) - len(visible),
+        tuple((code, meaning(header.business_code, code)) for code in codes),
+        tuple(f"byte {one.offset}: {one.text}" for one in message.findings) if way == "received" else (),
+        marked,
+    )
+
+
+def messages(step: StepResult) -> list[Shown]:
+    """The messages of a step: what was sent, or what came, masked."""
+    out = [shown(step.sent, "sent")] if step.sent is not None else []
+    for arrival in step.received:
+        code = arrival.message.header.output_code
+        own = [one for one in step.problems if one.where in (code, "silence", "end") or len(step.received) == 1]
+        out.append(shown(arrival.message, "received", arrival.box, own))
+    return out
+
+
+def write_junit(results: Sequence[Result], path: Path) -> None:
+    """JUnit XML: a suite a scenario, a case a step; a step that was not run is skipped."""
+    from lxml import etree  # noqa: PLC0415 - only a report needs it
+
+    root = etree.Element("testsuites", name="sekisho connection tests")
+    for result in results:
+        failed = sum(step.verdict is Verdict.FAILED for step in result.steps)
+        skipped = sum(step.verdict is Verdict.NOT_RUN for step in result.steps)
+        suite = etree.SubElement(
+            root,
+            "testsuite",
+            name=result.scenario.name,
+            tests=str(len(result.steps)),
+            failures=str(failed),
+            errors="0",
+            skipped=str(skipped),
+            time=f"{result.seconds:.3f}",
+            timestamp=f"{result.began:%Y-%m-%dT%H:%M:%S}",
+        )
+        for step in result.steps:
+            case = etree.SubElement(
+                suite,
+                "testcase",
+                classname=result.scenario.name,
+                name=f"{step.number:02} {step.kind}: {step.title}",
+                time=f"{step.seconds:.3f}",
+            )
+            if step.verdict is Verdict.PASSED:
+                continue
+            tag = "failure" if step.verdict is Verdict.FAILED else "skipped"
+            text = "\n".join(map(str, step.problems))
+            etree.SubElement(case, tag, message=_xml_text(str(step.problems[0]))).text = _xml_text(text)
+    etree.ElementTree(root).write(str(path), encoding="utf-8", xml_declaration=True, pretty_print=True)
+
+
+def _xml_text(text: str) -> str:
+    """Without what XML 1.0 cannot hold: a broken reply may bring any byte."""
+    return "".join(c if c in "\t\n" or " " <= c < "\ud800" or "\ue000" <= c <= "\ufffd" else "\ufffd" for c in text)
+
+
+def write_html(results: Sequence[Result], path: Path) -> None:
+    """The report for people, in one file."""
+    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415 - only a report needs it
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(
+        files(__package__).joinpath("report.html.j2").read_text(encoding="utf-8"), globals={"messages": messages}
+    )
+    path.write_text(template.render(results=results, passed=all(one.passed for one in results)), encoding="utf-8")

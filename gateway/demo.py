@@ -1,0 +1,109 @@
+"""The demo: a throw-away gateway, a small in-house system, and a declaration from call-up to approval.
+
+*Strategy.* What is shown is the shipped scenario ``demo``, run by the connection-test runner like any other; this file
+only prints it nicer. So the demo passes exactly if every expected reply came and was as it has to be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from sekisho.gateway.clock import Clock
+from sekisho.gateway.conntest.centre import PROGRAM, CentreFailed, RunningCentre, throw_away_centre
+from sekisho.gateway.conntest.reports import messages
+from sekisho.gateway.conntest.runner import Result, StepResult, run_scenario
+from sekisho.gateway.conntest.scenario import Again, Expect, find_scenario
+from sekisho.gateway.conntest.terminal import print_message, print_problems
+from sekisho.gateway.inhouse import InHouseSystem
+from sekisho.handlers.tables import catalogue
+
+__all__ = ["run_demo"]
+
+
+async def run_demo(settings: Path, console: Console) -> bool:
+    """Run and print the demo; whether every expected reply arrived. On failure the gateway's log is printed."""
+    start = time.monotonic()
+    scenario = find_scenario("demo")
+    async with InHouseSystem(catalogue()) as system:
+        try:
+            async with throw_away_centre(settings, system.address) as centre:
+                _print_opening(centre, system, console)
+                exchange = 0
+
+                def watch(step: StepResult) -> None:
+                    nonlocal exchange
+                    exchange += step.kind in {"send", "again"}
+                    _print_step(step, exchange, console)
+
+                result = await run_scenario(scenario, system, centre.target, now=Clock().now, watch=watch)
+                await _print_mailboxes(centre, console)
+                if not result.passed:
+                    console.print(Text("\nThe gateway's log:", style="bold"))
+                    console.print(Text(centre.log))
+        except CentreFailed as failed:
+            console.print(Text(f"The gateway did not start: {failed}", style="bold red"))
+            console.print(Text(failed.log))
+            return False
+    _print_closing(result, time.monotonic() - start, console)
+    return result.passed
+
+
+def _print_opening(centre: RunningCentre, system: InHouseSystem, console: Console) -> None:
+    console.print(Text("関所 sekisho: a declaration from call-up to approval", style="bold"))
+    target = centre.target
+    console.print(f"  the gateway (a process of its own)  {target.host}:{target.port}  {target.centre}")
+    console.print(f"  the in-house system's SMTP server   {system.address}")
+    console.print("  → what the in-house system sends   ← what the gateway pushes back, filled items only\n")
+
+
+def _print_step(step: StepResult, exchange: int, console: Console) -> None:
+    if step.kind in {"send", "again"}:
+        console.rule(Text(f" {exchange}  {step.title} ", style="bold"), align="left", characters="─", style="dim")
+    if step.kind == "again" and step.submission is not None and step.submission.accepted:
+        console.print(Text("    → the same mail, byte for byte", style="bold cyan"))
+    else:
+        for message in messages(step):
+            print_message(message, console)
+    if step.kind in {"expect", "end"} and not step.problems:
+        if not step.received:
+            console.print(Text.assemble("    ", ("✓ ", "green"), "nothing more came"))
+        elif step.title and not step.title.startswith(step.received[0].message.header.output_code):
+            console.print(Text.assemble("    ", ("✓ ", "green"), step.title))
+    print_problems(step, console)
+
+
+async def _print_mailboxes(centre: RunningCentre, console: Console) -> None:
+    """What ``sekisho mailbox list`` says of the gateway's store."""
+    console.rule(Text(" The mailboxes: sekisho mailbox list ", style="bold"), align="left", characters="─", style="dim")
+    process = await asyncio.create_subprocess_exec(
+        *PROGRAM,
+        *("mailbox", "list", "-c", str(centre.settings), "--data", str(centre.data)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    console.print(Text(output.decode("utf-8", "replace").rstrip()))
+
+
+def _print_closing(result: Result, seconds: float, console: Console) -> None:
+    scenario = result.scenario
+    wanted = [
+        reply
+        for step in scenario.steps
+        if isinstance(step, Expect) and isinstance(step.expect, list)
+        for reply in step.expect
+    ]
+    sent = sum(not isinstance(step, Expect) for step in scenario.steps)
+    again = sum(isinstance(step, Again) for step in scenario.steps)
+    console.print()
+    if result.passed:
+        text = f"{sent} requests ({again} of them twice), {len(wanted)} replies, all as expected, in {seconds:.1f} s"
+        console.print(Text.assemble(("✓ ", "green"), (text, "bold")))
+    else:
+        failed = ", ".join(f"{step.number} ({step.title})" for step in result.steps if step.problems)
+        console.print(Text(f"✗ not as expected: step {failed}", style="bold red"))

@@ -119,7 +119,7 @@ def _known(number: str, data: Mapping[str, Any], context: Context) -> dict[str, 
         "CNT": sum(bool(container) for container in items.get("CNO", ())),
     }
     for item, name in _OF_CARGO.items():
-        out[item] = [row.get(name, "") for row in rows]
+        out[item] = [row.get(name) or "" for row in rows]  # 0 is how a registry says nothing of a number
     arrivals = list(items.get("DD_", ()))
     arrivals += [""] * (len(rows) - len(arrivals))
     out["DD_"] = [sent or row.get("arrival_date", "") for sent, row in zip(arrivals, rows, strict=False)]

@@ -80,11 +80,13 @@ def fit(item: Item, value: object) -> str:
 
 
 def _is_date(text: str) -> bool:
+    if re.fullmatch("[0-9]{8}", text) is None:
+        return False
     try:
         date(int(text[:4]), int(text[4:6]), int(text[6:]))
     except ValueError:
         return False
-    return re.fullmatch("[0-9]{8}", text) is not None
+    return True
 
 
 def filled(layout: Layout, offered: Mapping[str, Any]) -> dict[str, Value | Sequence[Value]]:

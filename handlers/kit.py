@@ -290,7 +290,8 @@ def handles(
 def single_items(handler: Handler, message: Message, catalogue: Catalogue) -> list[ResultCode]:
     """Everything the single-item step finds (procedures 1.1, step 2): by the table, then by the handler's own checks.
 
-    Numbers are those of the business code's list, also where a longer form was read. Empty if the step is passed.
+    Numbers are those of the business code's list, also where a longer form was read. An item that the table has
+    something against is not judged again. Empty if the step is passed.
     """
     record = message.record
     if record is None:
@@ -303,7 +304,8 @@ def single_items(handler: Handler, message: Message, catalogue: Catalogue) -> li
         def code(rule: str, item: str, row: int) -> ResultCode:
             return ResultCode(own.results.code_for(rule, item), item, row)
 
-        found.extend(result for result in handler.items(record, code) if result not in found)
+        blamed = {(result.item, result.row) for result in found}
+        found.extend(result for result in handler.items(record, code) if (result.item, result.row) not in blamed)
     return found
 
 

@@ -11,7 +11,7 @@ from sekisho.handlers import catalogue
 from sekisho.handlers.bonded_transport import APPROVED, REGISTERED, VOID
 from sekisho.handlers.kit import SENDER, Output
 
-from .house import STRANGER, House, result, written
+from .house import CARGO, STRANGER, House, result, written
 
 Items = dict[str, str | Sequence[str]]
 
@@ -123,6 +123,13 @@ def test_cargo_need_not_be_known_yet(house: House) -> None:
     assert record.texts("CM_")[:2] == ["FROZEN SHRIMP", ""]
 
 
+def test_numbers_that_are_not_known_stay_blank(house: House) -> None:
+    """A cargo record with 0 packages or weight, as a registry without them gives: blank, not 0 (our choice)."""
+    house.records.kept["cargo", "SMPLBL0001"] = CARGO | {"packages": 0, "weight": 0}
+    record = shown(house.send("OLA", **draft()).outputs[0])
+    assert (record.text("PC_"), record.text("GW_")) == ("", "")
+
+
 def test_rows_may_have_gaps(house: House) -> None:
     """A blank row between used ones keeps its place; the count counts used rows."""
     outcome = house.send("OLA", **draft(CG_=["SMPLBL0001", "", "SMPLBL0002"]))
@@ -139,6 +146,7 @@ def test_rows_may_have_gaps(house: House) -> None:
         ({"CNY": "N"}, [result("S9004", "CNY")]),
         ({"BYA": "", "OBJ": ""}, [result("S9001", "BYA"), result("S9001", "OBJ")]),
         ({"CG_": []}, [result("S9001", "CG_", 1)]),
+        ({"BYA": "ｱ"}, [result("S9002", "BYA")]),
         ({"SDT": "20261131", "CNY": "N"}, [result("S9003", "SDT"), result("S9004", "CNY")]),
     ],
 )

@@ -133,8 +133,8 @@ class NewLetter:
 class Letter:
     """A letter in a box.
 
-    ``uid`` counts within the box and is never used again; with the box's ``uid_validity`` it makes the Message-ID, which
-    is therefore the same for ever. ``last_error`` is what the receiver said last.
+    ``uid`` counts within the box and is never used again; with the box's ``uid_validity`` it makes the Message-ID,
+    which is therefore the same for ever. ``last_error`` is what the receiver said last.
     """
 
     number: int
@@ -216,7 +216,7 @@ class Account:
 
     id: str
     password_hash: str
-    password_state: str = "active"  # noqa: S105 - a state, not a password
+    password_state: str = "active"
     former: str = ""
     former_state: str = ""
     history: tuple[str, ...] = ()
@@ -267,7 +267,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Office:
-    """A customs office (税関官署, 2 characters). ``hours`` maps mon … sun to ``HHMM-HHMM``; ``holidays`` are YYYYMMDD."""
+    """A customs office (税関官署, 2 letters). ``hours``: mon … sun to ``HHMM-HHMM``; ``holidays``: YYYYMMDD."""
 
     code: str
     name: str = ""
@@ -303,7 +303,7 @@ class Timer:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of the audit trail. ``kind`` is ``noun.past_participle``; ``actor`` a user ID, ``operator`` or a part."""
+    """One line of the audit trail. ``kind`` is ``noun.past_participle``; ``actor`` a user ID, operator or a part."""
 
     at: int
     actor: str

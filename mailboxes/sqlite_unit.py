@@ -28,12 +28,15 @@ from sekisho.mailboxes.letters import (
     Request,
     Stored,
 )
+from sekisho.mailboxes.migrations import SHARED_SIZE
 from sekisho.mailboxes.sqlite_registry import SqliteRegistry
+from sekisho.mailboxes.sqlite_view import tag
 from sekisho.mailboxes.store import Conflict, StoreError
 
 __all__ = ["Counters", "SqliteUnit"]
 
-_BLOB: Final = "INSERT INTO blob (digest, size, bytes) VALUES (?, ?, ?) ON CONFLICT (digest) DO NOTHING"
+_BLOB: Final = "INSERT INTO blob (id, digest, size, bytes) VALUES (?, ?, ?, ?)"
+_SHARED: Final = f"SELECT id FROM blob WHERE digest = ? AND size >= {SHARED_SIZE:d}"  # noqa: S608 - a constant
 _LANE: Final = (
     "INSERT INTO lane (lane, next_seq, pending, head_at) VALUES (?, ?, ?, ?) ON CONFLICT (lane) DO UPDATE"
     " SET next_seq = excluded.next_seq, pending = pending + excluded.pending, head_at = excluded.head_at"
@@ -41,13 +44,13 @@ _LANE: Final = (
 _LANE_LESS: Final = "UPDATE lane SET pending = pending - ? WHERE lane = ?"
 _MESSAGE: Final = (
     "INSERT INTO message (id, lane, seq, idem, transport, principal, received_at, peer, sender, recipient, wrapping,"
-    " content_type, transport_id, user_id, business_code, carry, input_id, parent, content_digest, state, attempts,"
-    " result, key, done_at, blob_id)"
-    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,(SELECT id FROM blob WHERE digest = ?))"
+    " content_type, transport_id, user_id, business_code, carry, input_id, parent, content_digest, content_tag, state,"
+    " attempts, result, key, done_at, blob_id)"
+    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
 _REPLY: Final = (
     "INSERT INTO reply (id, message_id, part, box, uid, user_id, business_code, output_code, kind, form, subject,"
-    " created_at, blob_id) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,(SELECT id FROM blob WHERE digest = ?))"
+    " created_at, blob_id) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
 _OUTBOX: Final = "INSERT INTO outbox (reply_id, channel, next_at) VALUES (?, 'smtp-push', ?)"
 _EVENT: Final = "INSERT INTO event (at, actor, kind, message_id, reply_id, detail) VALUES (?,?,?,?,?,?)"
@@ -83,7 +86,7 @@ _UNUSED_BLOB: Final = (
 class Counters:
     """What the writer knows of the committed state; dropped whenever it may not hold any more."""
 
-    __slots__ = ("boxes", "lanes", "letter", "message")
+    __slots__ = ("blob", "boxes", "lanes", "letter", "message")
 
     def __init__(self) -> None:
         self.clear()
@@ -92,6 +95,7 @@ class Counters:
         """Know nothing."""
         self.message: int | None = None
         self.letter: int | None = None
+        self.blob: int | None = None
         self.lanes: dict[str, int] = {}
         """lane -> next seq."""
         self.boxes: dict[str, list[int]] = {}
@@ -267,21 +271,19 @@ class SqliteUnit(SqliteRegistry):
         del self._requests[:count]
         lanes: dict[str, list[int]] = {}
         rows = []
-        blobs = []
-        for number, seq, digest, content_digest, r in gathered:
+        blobs = self._blobs((digest, r.raw) for _, _, digest, _, r in gathered)
+        for blob, (number, seq, _digest, content_digest, r) in zip(blobs, gathered, strict=True):
             state, attempts, result, key, done_at = ends.get(number, (0, 0, "", "", None))
             lane = lanes.setdefault(r.lane, [0, 0, 0])
             lane[0], lane[1], lane[2] = seq + 1, lane[1] + (state == 0), r.received_at
             self._idems.discard(r.idem)
             del self._pending[number]
-            blobs.append((digest, len(r.raw), r.raw))
             rows.append((
                 number, r.lane, seq, r.idem, r.transport, r.principal, r.received_at, r.peer, r.sender, r.recipient,
                 r.wrapping, r.content_type, r.transport_id, r.user_id, r.business_code, r.carry, r.input_id, r.parent,
-                content_digest, state, attempts, result, key, done_at, digest,
+                content_digest, tag(content_digest), state, attempts, result, key, done_at, blob,
             ))  # fmt: skip
         self._write_all(_LANE, [(lane, *values) for lane, values in lanes.items()])
-        self._write_all(_BLOB, blobs)
         self._write_all(_MESSAGE, rows)
 
     def _flush_finishes(self, count: int, requests: int) -> None:
@@ -312,19 +314,39 @@ class SqliteUnit(SqliteRegistry):
         boxes: dict[str, int] = {}
         rows = []
         due = []
-        for number, uid, digest, x in gathered:
+        blobs = self._blobs((digest, x.content) for _, _, digest, x in gathered)
+        for blob, (number, uid, _digest, x) in zip(blobs, gathered, strict=True):
             boxes[x.box] = uid + 1
             self._parts.discard((x.request, x.part))
             if x.due_at is not None:
                 due.append((number, x.due_at))
             rows.append((
                 number, x.request, x.part, x.box, uid, x.user_id, x.business_code, x.output_code, x.kind, x.form,
-                x.subject, x.created_at, digest,
+                x.subject, x.created_at, blob,
             ))  # fmt: skip
-        self._write_all(_BLOB, [(digest, len(x.content), x.content) for _, _, digest, x in gathered])
         self._write_all("UPDATE mailbox SET uid_next = ? WHERE box = ?", [(uid, box) for box, uid in boxes.items()])
         self._write_all(_REPLY, rows)
         self._write_all(_OUTBOX, due)
+
+    def _blobs(self, gathered: Iterable[tuple[bytes, bytes]]) -> list[int]:
+        """Write bytes with their digests and give their row numbers. Large ones that are there are not written."""
+        counters = self._counters
+        if counters.blob is None:
+            counters.blob = (self._one("SELECT max(id) FROM blob") or (0,))[0] or 0
+        numbers = []
+        rows = []
+        shared: dict[bytes, int] = {}
+        for digest, content in gathered:
+            number = None
+            if len(content) >= SHARED_SIZE:
+                row = self._one(_SHARED, digest)
+                number = row[0] if row else shared.get(digest)
+            if number is None:
+                number = shared[digest] = counters.blob = counters.blob + 1
+                rows.append((number, digest, len(content), content))
+            numbers.append(number)
+        self._write_all(_BLOB, rows)
+        return numbers
 
     def _last(self, table: str) -> int:
         row = self._one("SELECT seq FROM sqlite_sequence WHERE name = ?", table)
@@ -333,13 +355,16 @@ class SqliteUnit(SqliteRegistry):
     # The journal
     def find_request(self, idem: str) -> Request | None:
         self._alive()
-        if idem in self._idems or self._finishes:
-            self.flush()
-        elif idem in self._absent:
+        if idem in self._absent:
             return None
+        if idem in self._idems:
+            self.flush()
         found = super()._find_request(idem)
         if found is None:
             self._absent.add(idem)
+        elif self._finishes:
+            self.flush()
+            found = super()._find_request(idem)
         return found
 
     def journal(self, request: NewRequest) -> int:

@@ -28,7 +28,7 @@ from sekisho.mailboxes.letters import (
 )
 from sekisho.mailboxes.store import StoreError
 
-__all__ = ["SqliteView", "dump"]
+__all__ = ["SqliteView", "dump", "tag"]
 
 _REQUEST: Final = (
     "SELECT m.id, m.lane, m.seq, m.idem, m.transport, m.principal, m.received_at, m.peer, m.sender, m.recipient,"
@@ -55,7 +55,6 @@ _ACCOUNT: Final = (
 _BOX: Final = "SELECT box, address, doors, push, password_hash, uid_validity FROM mailbox"
 _EVENT: Final = "SELECT at, actor, kind, message_id, reply_id, detail, id FROM event"
 _DUE: Final = " FROM outbox o JOIN reply r ON r.id = o.reply_id JOIN mailbox x ON x.box = r.box WHERE x.pushes = 1"
-_FETCHED: Final = "r.delivered_at IS NULL AND r.deleted_at IS NULL"
 
 
 def dump(value: object) -> str:
@@ -64,6 +63,11 @@ def dump(value: object) -> str:
         return msgspec.json.encode(value).decode()
     except (TypeError, ValueError, msgspec.MsgspecError) as error:
         raise StoreError(f"not a value that can be kept: {error}") from error
+
+
+def tag(digest: bytes) -> int:
+    """The first 8 bytes of a digest as the signed number by which equal messages are found."""
+    return int.from_bytes(digest[:8], "big", signed=True)
 
 
 def _load(text: str) -> Any:  # noqa: ANN401 - a record holds what its handler put
@@ -158,8 +162,9 @@ class SqliteView:
             digest = bytes.fromhex(content_digest)
         except ValueError:
             return []
-        where = " WHERE m.content_digest = ? AND m.lane = ? AND m.received_at >= ? ORDER BY m.id DESC"
-        return [_request(row) for row in self._all(_REQUEST + where, digest, lane, since)]
+        where = " WHERE m.content_tag = ? AND m.content_digest = ? AND m.lane = ? AND m.received_at >= ?"
+        rows = self._all(_REQUEST + where + " ORDER BY m.id DESC", tag(digest), digest, lane, since)
+        return [_request(row) for row in rows]
 
     def received(self) -> list[int]:
         self._fresh()
@@ -221,8 +226,8 @@ class SqliteView:
         self._fresh()
         marks = ", ".join("?" * len(boxes))
         sql = (
-            f"SELECT r.output_code, count(*) FROM reply r WHERE {_FETCHED} AND r.box IN ({marks})"  # noqa: S608 - marks
-            " GROUP BY r.output_code ORDER BY r.output_code"
+            "SELECT output_code, count(*) FROM reply WHERE delivered_at IS NULL AND deleted_at IS NULL"  # noqa: S608
+            f" AND box IN ({marks}) GROUP BY output_code ORDER BY output_code"
         )
         return [(row[0], row[1]) for row in self._all(sql, *boxes)]
 
@@ -247,10 +252,9 @@ class SqliteView:
 
     def box_counts(self) -> list[tuple[str, int, int]]:
         self._fresh()
-        sql = (  # noqa: S608 - constants
-            "SELECT x.box, (SELECT count(*) FROM reply r WHERE r.box = x.box AND r.deleted_at IS NULL),"
-            f" (SELECT count(*) FROM reply r WHERE r.box = x.box AND {_FETCHED}) FROM mailbox x ORDER BY x.box"
-        )
+        kept = "SELECT count(*) FROM reply r WHERE r.box = x.box AND r.deleted_at IS NULL"
+        waiting = f"{kept} AND r.delivered_at IS NULL"
+        sql = f"SELECT x.box, ({kept}), ({waiting}) FROM mailbox x ORDER BY x.box"  # noqa: S608 - constants
         return [(row[0], row[1], row[2]) for row in self._all(sql)]
 
     # The registry

@@ -53,9 +53,12 @@ class View(Protocol):
     """Reading. Unknown keys give None or an empty list, never an exception; lists are in a stated order."""
 
     # The journal
-    def request(self, number: int) -> Request | None: ...
+    def request(self, number: int) -> Request | None:
+        """The request of that number."""
+        ...
+
     def raw(self, request: int) -> bytes:
-        """The bytes of a request exactly as they came in. Raises StoreError if they were pruned or never were."""
+        """The bytes of a request exactly as they came in. Raises StoreError if there is no such request (any more)."""
         ...
 
     def find_request(self, idem: str) -> Request | None:
@@ -75,14 +78,20 @@ class View(Protocol):
         ...
 
     # Letters
-    def letter(self, number: int) -> Letter | None: ...
+    def letter(self, number: int) -> Letter | None:
+        """The letter of that number, deleted ones too."""
+        ...
+
     def content(self, letter: int) -> bytes:
         """The bytes of a letter's message. Raises StoreError if there is no such letter."""
         ...
 
-    def letters(self, query: LetterQuery) -> list[Letter]: ...
+    def letters(self, query: LetterQuery) -> list[Letter]:
+        """The letters that match; deleted ones only where ``states`` names them."""
+        ...
+
     def letters_of(self, request: int) -> list[Letter]:
-        """The letters that a request caused, by part."""
+        """The letters that a request caused, deleted ones too, by part."""
         ...
 
     def undelivered(self, boxes: Sequence[str]) -> list[tuple[str, int]]:
@@ -90,49 +99,76 @@ class View(Protocol):
         ...
 
     def due(self, now: int, limit: int, exclude: frozenset[int] = frozenset()) -> list[Dispatch]:
-        """Letters of push boxes due at or before ``now``, in order of (due_at, number), but for those in ``exclude``."""
+        """Letters due at or before ``now`` at a push box, in order of (due_at, number), but for those in ``exclude``.
+
+        At most ``limit``. Which boxes push is looked at now: a box that gets the door has its letters due again.
+        """
         ...
 
     def next_due(self) -> int | None:
-        """When the next letter is due, now or in the future; None if none ever is."""
+        """When the next letter is due at a push box, past or future; None if none ever is."""
         ...
 
     def box_counts(self) -> list[tuple[str, int, int]]:
-        """Of every box its id, its letters and how many of them no door has delivered, by id."""
+        """Of every box its id, its letters and how many of them no door has delivered, by id; deleted ones left out."""
         ...
 
     # The registry
-    def account(self, user_id: str) -> Account | None: ...
+    def account(self, user_id: str) -> Account | None:
+        """The account of that user ID."""
+        ...
+
     def accounts(self) -> list[Account]:
         """All accounts by id."""
         ...
 
-    def knows_user_code(self, user_code: str) -> bool: ...
+    def knows_user_code(self, user_code: str) -> bool:
+        """Whether any account has this 利用者コード."""
+        ...
+
     def owners(self, address: str) -> list[str]:
         """User IDs that have this sender address registered, by id; letter case does not count."""
         ...
 
-    def box(self, box: str) -> Box | None: ...
-    def box_of_address(self, address: str) -> Box | None:
-        """The box with this address; letter case does not count."""
+    def box(self, box: str) -> Box | None:
+        """The box of that id."""
         ...
 
-    def boxes(self) -> list[Box]: ...
+    def box_of_address(self, address: str) -> Box | None:
+        """The box with this address, the first by id if there are several; letter case does not count."""
+        ...
+
+    def boxes(self) -> list[Box]:
+        """All boxes by id."""
+        ...
+
     def routes(self) -> list[Route]:
         """All routes by user and output."""
         ...
 
-    def place(self, code: str) -> Place | None: ...
-    def places(self) -> list[Place]: ...
-    def office(self, code: str) -> Office | None: ...
-    def offices(self) -> list[Office]: ...
+    def place(self, code: str) -> Place | None:
+        """The place of that code."""
+        ...
+
+    def places(self) -> list[Place]:
+        """All places by code."""
+        ...
+
+    def office(self, code: str) -> Office | None:
+        """The customs office of that code."""
+        ...
+
+    def offices(self) -> list[Office]:
+        """All customs offices by code."""
+        ...
+
     def windows(self) -> list[Window]:
-        """Stops by start."""
+        """Stops by start, then number."""
         ...
 
     # Business records
     def record(self, kind: str, key: str) -> Mapping[str, Any] | None:
-        """A business record as it was put, or None."""
+        """A business record as it was put (lists for tuples), or None. Changing what is given changes nothing here."""
         ...
 
     def records(self, kind: str, limit: int = 1000, after: str = "") -> list[tuple[str, Mapping[str, Any]]]:
@@ -165,39 +201,42 @@ class Unit(View, Protocol):
         ...
 
     def journal(self, request: NewRequest) -> int:
-        """Keep a request as received and give its number. Order within a lane is the order of the calls.
+        """Keep a request as received and give its number. Order within a lane (``seq``) is the order of the calls.
 
-        Raises :class:`Conflict` if the identity is known.
+        Raises :class:`Conflict` if the identity is known, StoreError if a text is no Unicode (a lone surrogate).
         """
         ...
 
     def finish(self, request: int, *, state: int, result: str, key: str, at: int) -> None:
-        """Set a received request's state; its first result code, its key and the time go with it."""
+        """Set a received request's state; its first result code, its key and the time go with it; one attempt more.
+
+        Raises StoreError if there is no such request or it is not in state received (any more).
+        """
         ...
 
     def add_letter(self, letter: NewLetter) -> Stored:
-        """Put a letter into its box under the box's next uid. Raises :class:`Conflict` if the part is there already,
+        """Put a letter into its box under the box's next uid.
 
-        :class:`StoreError` if there is no such box.
+        Raises :class:`Conflict` if the part is there already, :class:`StoreError` if there is no such box or request.
         """
         ...
 
     def mark(self, marks: Iterable[Mark]) -> None:
         """Note attempts to deliver. A letter once delivered stays so; its due time is then cleared.
 
-        A mark for a letter that is gone is ignored.
+        A mark for a letter that is gone is ignored; one for a deleted letter never makes it due again.
         """
         ...
 
     def hasten(self, letters: Sequence[int], at: int) -> None:
         """Make letters due at ``at`` again, delivered or not, as far as their box has a push door; attempts start anew.
 
-        The delivered mark is kept: the letter stays counted as delivered.
+        The delivered mark is kept: the letter stays counted as delivered. Deleted and unknown ones are passed over.
         """
         ...
 
     def delete_letters(self, letters: Sequence[int], at: int) -> None:
-        """Take letters out of their box for good: they are listed no more but under state deleted."""
+        """Take letters out of their box for good: they are listed no more but under state deleted, and never due."""
         ...
 
     def put_account(self, account: Account, *, new: bool = False) -> None:
@@ -216,23 +255,41 @@ class Unit(View, Protocol):
         """Remove a route; whether there was one."""
         ...
 
-    def put_place(self, place: Place) -> None: ...
-    def put_office(self, office: Office) -> None: ...
+    def put_place(self, place: Place) -> None:
+        """Write a place; it replaces the one with the same code."""
+        ...
+
+    def put_office(self, office: Office) -> None:
+        """Write a customs office; it replaces the one with the same code."""
+        ...
+
     def add_window(self, window: Window) -> int:
         """Add a stop and give its number (the one in ``window`` is not looked at)."""
         ...
 
-    def delete_window(self, number: int) -> bool: ...
+    def delete_window(self, number: int) -> bool:
+        """Remove a stop; whether there was one."""
+        ...
+
     def put_record(self, kind: str, key: str, data: Mapping[str, Any], at: int) -> None:
-        """Write a business record: text, numbers, booleans, lists and mappings of them."""
+        """Write a business record: text, numbers, booleans, lists and mappings of them. StoreError for other things."""
         ...
 
-    def delete_record(self, kind: str, key: str) -> bool: ...
+    def delete_record(self, kind: str, key: str) -> bool:
+        """Remove a business record; whether there was one."""
+        ...
+
     def next_number(self, series: str) -> int:
-        """The next number of a series, from 1; never given twice, not even after a crash."""
+        """The next number of a series, from 1; never given twice, not even after a crash.
+
+        A number taken inside a block that was undone was never given: it comes again, so that a series has no gaps.
+        """
         ...
 
-    def add_timer(self, due_at: int, kind: str, key: str, data: Mapping[str, Any]) -> int: ...
+    def add_timer(self, due_at: int, kind: str, key: str, data: Mapping[str, Any]) -> int:
+        """Add something that becomes due, and give its number."""
+        ...
+
     def take_timer(self, number: int) -> bool:
         """Take a timer so that nobody gets it again; whether it was still there."""
         ...
@@ -241,14 +298,24 @@ class Unit(View, Protocol):
         """Take every open timer of that kind and key; how many."""
         ...
 
-    def quarantine(self, request: int, reason: str, at: int) -> int: ...
-    def release(self, quarantined: int, at: int) -> bool: ...
-    def add_event(self, event: Event) -> None: ...
-    def purge(self, *, letters_before: int, fetched_before: int, requests_before: int, limit: int = 1000) -> int:
-        """Remove up to ``limit`` letters created before these times (``fetched_before`` for delivered or deleted ones)
+    def quarantine(self, request: int, reason: str, at: int) -> int:
+        """Show a request to operators until it is released, and give the entry's number. StoreError if unknown."""
+        ...
 
-        and finished requests received before theirs that have no letter left, with their bytes; how many rows went.
-        A request that is not finished stays, whatever its age.
+    def release(self, quarantined: int, at: int) -> bool:
+        """Take an entry out of quarantine; whether it was still in it."""
+        ...
+
+    def add_event(self, event: Event) -> None:
+        """Add a line to the audit trail (its own ``number`` is not looked at)."""
+        ...
+
+    def purge(self, *, letters_before: int, fetched_before: int, requests_before: int, limit: int = 1000) -> int:
+        """Remove old letters, then old requests, with their bytes, the oldest first; how many of both went.
+
+        Letters: up to ``limit`` created before ``fetched_before`` if delivered or deleted, before ``letters_before`` if
+        not. Requests: up to ``limit`` that were received before ``requests_before``, are finished and have no letter
+        left; their quarantine entries go with them. A request that is not finished stays, whatever its age.
         """
         ...
 
@@ -257,15 +324,19 @@ class Store(Protocol):
     """One store. All methods may be called from any thread; one transaction is open at a time."""
 
     def transaction(self) -> AbstractContextManager[Unit]:
-        """One transaction: committed and synced when the block ends, undone when it raises."""
+        """One transaction: committed and synced when the block ends, undone when it raises.
+
+        Raises StoreError if the commit fails, if this thread has a transaction open, or if an earlier commit failed in
+        a way that leaves unknown what the disk holds: then only a new process may go on.
+        """
         ...
 
     def view(self) -> AbstractContextManager[View]:
-        """Read committed state, beside a transaction of another thread."""
+        """Read committed state, beside a transaction: all reads of a view see the moment at which it was opened."""
         ...
 
     def changed_elsewhere(self) -> bool:
-        """Whether another process has committed since the last call: caches must be dropped."""
+        """Whether another process (or store object) has committed since the last call: caches must be dropped."""
         ...
 
     @property

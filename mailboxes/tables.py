@@ -4,8 +4,10 @@
 uses it. Times are whole microseconds since the epoch in UTC. Every index is either a rule (unique), the live part of a
 queue (partial) or what a removal needs to find its references; each one more costs every message.
 
-``blob`` is referenced by its row number and not by its digest: an index over digests takes every new row at a random
-place, and each such place is one more page in the commit. The digest itself is unique in ``blob``.
+An index over digests takes every new row at a random place, and each such place is one more page in the commit. So
+``blob`` is referenced by its row number; only from :data:`SHARED_SIZE` bytes on is its digest unique and equal bytes
+are kept once (smaller ones carry times and numbers, and hardly ever are equal). Equal messages are found by the first
+64 bits of their digest.
 """
 
 from __future__ import annotations
@@ -27,9 +29,9 @@ from sqlalchemy import (
     text,
 )
 
-from sekisho.mailboxes.migrations import SCHEMA_VERSION
+from sekisho.mailboxes.migrations import SCHEMA_VERSION, SHARED_SIZE
 
-__all__ = ["SCHEMA_VERSION", "metadata"]
+__all__ = ["SCHEMA_VERSION", "SHARED_SIZE", "metadata"]
 
 metadata: Final = MetaData(
     naming_convention={"ix": "%(column_0_N_label)s", "uq": "%(table_name)s_%(column_0_N_name)s_key"}
@@ -50,14 +52,16 @@ def _int(name: str, default: int = 0) -> Column[int]:
     return Column(name, BigInteger, nullable=False, server_default=text(str(default)))
 
 
+_SHARED: Final = text(f"size >= {SHARED_SIZE}")
 Table(
     "blob",
     metadata,
     Column("id", _NUMBER, primary_key=True),
-    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("digest", LargeBinary, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("codec", Text, nullable=False, server_default=text("'raw'")),
     Column("bytes", LargeBinary, nullable=False),
+    Index("blob_shared", "digest", unique=True, sqlite_where=_SHARED, postgresql_where=_SHARED),
 )
 Table(
     "lane",
@@ -97,7 +101,8 @@ Table(
     Column("parent", BigInteger),
     Column("state", SmallInteger, nullable=False, server_default=text("0")),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
-    Column("content_digest", LargeBinary, nullable=False, index=True),
+    Column("content_digest", LargeBinary, nullable=False),
+    Column("content_tag", BigInteger, nullable=False, index=True),  # its first 8 bytes, as a signed number
     _text("result"),
     _text("key"),
     Column("done_at", BigInteger),

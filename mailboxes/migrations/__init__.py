@@ -14,10 +14,14 @@ from typing import Final
 
 from sekisho.mailboxes.store import StoreError, UnknownSchema
 
-__all__ = ["SCHEMA_VERSION", "check", "upgrade", "version"]
+__all__ = ["SCHEMA_VERSION", "SHARED_SIZE", "check", "upgrade", "version"]
 
 SCHEMA_VERSION: Final = 1
 """The schema this release works on; PRAGMA user_version of a SQLite file, the number of the last migration."""
+
+
+SHARED_SIZE: Final = 4096
+"""From this size on (bytes) equal bytes are kept once; part of the schema, and known without SQLAlchemy."""
 
 
 def version(path: Path) -> int | None:

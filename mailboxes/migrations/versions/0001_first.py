@@ -24,7 +24,14 @@ def upgrade() -> None:
         sa.Column("codec", sa.Text(), server_default=sa.text("'raw'"), nullable=False),
         sa.Column("bytes", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("digest", name=op.f("blob_digest_key")),
+    )
+    op.create_index(
+        "blob_shared",
+        "blob",
+        ["digest"],
+        unique=True,
+        sqlite_where=sa.text("size >= 4096"),
+        postgresql_where=sa.text("size >= 4096"),
     )
     op.create_table(
         "event",
@@ -203,6 +210,7 @@ def upgrade() -> None:
         sa.Column("state", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("content_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("content_tag", sa.BigInteger(), nullable=False),
         sa.Column("result", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("key", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("done_at", sa.BigInteger(), nullable=True),
@@ -221,7 +229,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(op.f("message_blob_id"), "message", ["blob_id"], unique=False)
-    op.create_index(op.f("message_content_digest"), "message", ["content_digest"], unique=False)
+    op.create_index(op.f("message_content_tag"), "message", ["content_tag"], unique=False)
     op.create_index(
         "message_live",
         "message",

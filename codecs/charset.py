@@ -16,15 +16,25 @@ import re
 from functools import cache
 from typing import Final
 
-__all__ = ["KINDS", "CharsetError", "decode", "encode", "irregular", "odd_bytes"]
+__all__ = [
+    "KINDS",
+    "PLAIN",
+    "CharsetError",
+    "decode",
+    "decode_anyway",
+    "decode_usual",
+    "encode",
+    "irregular",
+    "odd_bytes",
+    "plain_text",
+]
 
 KINDS: Final = ("an", "sn", "n", "n0", "j", "date", "time", "flag")
 """Every kind an item table may name."""
 
 # Both spellings of these six characters are encoded; decoding gives CP932's (decisions, "Text").
 _SPELLINGS: Final = str.maketrans("〜−‖¢£¬", "～－∥￠￡￢")
-_TO_CP932: Final = _SPELLINGS
-_SPELLED: Final = re.compile("[〜−‖¢£¬]")
+_USUAL: Final = bytes([0x0A, *range(0x20, 0x7F), *range(0xA1, 0xFF)])
 # JIS X 0212 (SS3) is read with Python's table; a pair with CP932's; SS2 is half-width kana.
 _UNIT: Final = re.compile(rb"[\x00-\x7f]+|(?:[\xa1-\xfe]{2})+|(?:\x8e[\xa1-\xdf])+|\x8f[\xa1-\xfe]{2}")
 
@@ -77,11 +87,29 @@ def decode(data: bytes) -> str:
     if data.isascii():
         return data.decode("ascii")
     try:
-        text = data.decode("euc_jp")
+        return _respelled(data.decode("euc_jp"))
     except UnicodeDecodeError:
         return _decode_slowly(data)
-    # Python's table differs from CP932's in six characters and, with a backslash or yen, nowhere else in JIS X 0208.
-    return text.translate(_TO_CP932) if _SPELLED.search(text) else text
+
+
+def decode_usual(data: bytes) -> str | None:
+    """Text of JIS X 0201 Roman, JIS X 0208 and line feeds; None if anything else is there."""
+    if data.translate(None, _USUAL):  # single shifts, controls
+        return None
+    try:
+        return _respelled(data.decode("euc_jp"))  # which knows no row outside JIS X 0208
+    except UnicodeDecodeError:
+        return None
+
+
+def _respelled(text: str) -> str:
+    """Python's ``euc_jp`` differs from CP932's table in six characters of JIS X 0208 and nowhere else.
+
+    Six searches cost less than one walk over the text.
+    """
+    if "−" in text or "〜" in text or "‖" in text or "¢" in text or "£" in text or "¬" in text:
+        return text.translate(_SPELLINGS)
+    return text
 
 
 def _decode_slowly(data: bytes) -> str:
@@ -106,6 +134,14 @@ def _decode_slowly(data: bytes) -> str:
                 raise CharsetError(at, "this EUC-JP sequence has no character") from None
         at = unit.end()
     return "".join(out)
+
+
+def decode_anyway(data: bytes) -> str:
+    """Text of bytes that may not be EUC-JP, to show to a person: U+FFFD stands for each byte above 0x7F then."""
+    try:
+        return decode(data)
+    except CharsetError:
+        return data.decode("ascii", "replace")
 
 
 def encode(text: str) -> bytes:
@@ -134,8 +170,9 @@ def encode(text: str) -> bytes:
     return b"".join(out)
 
 
-# What is plain in each kind (decisions, "Text"): everything else is either tolerated with a finding or an error.
-_PLAIN_AN: Final = rb"[ -#%-Z]"
+PLAIN: Final = bytes([*range(0x20, 0x24), *range(0x25, 0x5B)])
+"""Every byte that is plain in an item of kind ``an``: 0x20-0x23 and 0x25-0x5A [client]."""
+# What else comes is either tolerated with a finding or an error (decisions, "Text").
 _TOLERATED_AN: Final = re.compile(rb"[$\[-~]")
 _ILLEGAL_AN: Final = re.compile(rb"[^ -~]")
 # JIS X 0208 has rows 1 to 8 and 16 to 84; row 13 and 89 to 92 are CP932's, SS2 and SS3 stand outside both.
@@ -144,10 +181,15 @@ _SKIP_J: Final = re.compile(rb"(?:[ -~]|(?!\xad)[\xa1-\xf8\xfd\xfe][\xa1-\xfe])*
 _CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]")
 
 
-def irregular(kind: str, data: bytes) -> int:
-    """Offset of the first byte that ``kind`` tolerates but does not call plain; -1 if there is none.
+def plain_text(data: bytes) -> str | None:
+    """Text of bytes that are all in :data:`PLAIN`, which no kind of text item objects to; None for any other."""
+    return None if data.translate(None, PLAIN) else data.decode("ascii")
 
-    Lower case and ``$ [ \\ ] ^ _ ` { | } ~`` in ``an``; row 13, the IBM extensions, half-width kana and JIS X 0212
+
+def irregular(kind: str, data: bytes) -> int:
+    r"""Offset of the first byte that ``kind`` tolerates but does not call plain; -1 if there is none.
+
+    Lower case and ``$ [ \ ] ^ _ ` { | } ~`` in ``an``; row 13, the IBM extensions, half-width kana and JIS X 0212
     in ``j``.
     """
     if kind == "an":
@@ -162,7 +204,7 @@ def irregular(kind: str, data: bytes) -> int:
 
 def odd_bytes(kind: str, data: bytes) -> int:
     """Offset of the first byte that ``kind`` cannot hold at all; -1 if there is none."""
-    if kind != "j":
+    if kind != "j":  # an and sn hold printable ASCII, and so does what holds digits
         found = _ILLEGAL_AN.search(data)
         return found.start() if found else -1
     found = _CONTROL.search(data)

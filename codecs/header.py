@@ -16,7 +16,19 @@ from typing import Final, Literal
 
 from sekisho.codecs.results import Deviation
 
-__all__ = ["BODY_START", "MESSAGE_MOST", "Direction", "Field", "Header", "build_reply_header", "check_header", "fields"]
+__all__ = [
+    "BODY_START",
+    "LAST_CRLF_MISSING",
+    "MESSAGE_MOST",
+    "ONE_CRLF_MORE",
+    "Direction",
+    "Field",
+    "Header",
+    "build_reply_header",
+    "check_header",
+    "fields",
+    "length_deviation",
+]
 
 Direction = Literal["in", "out"]
 BODY_START: Final = 400
@@ -27,7 +39,7 @@ _CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]")
 _IRREGULAR: Final = re.compile(rb"[$\[-~]")
 # A header with nothing to say about it: plain items, blank reserves, system 1 or 2, six digits, CRLF.
 _PLAIN: Final = re.compile(
-    rb"[ -#%-Z]{8} {21}[ -#%-Z]{16} {174}[ -#%-Z]{26} {8}[ -#%-Z]{110} [12] {27}[0-9]{6}\r\n"
+    rb"[ -#%-Z]{8}+ {21}+[ -#%-Z]{16}+ {174}+[ -#%-Z]{26}+ {8}+[ -#%-Z]{110}+ [12] {27}+[0-9]{6}+\r\n"
 )
 _UNSENDABLE: Final = re.compile(rb"[^ -~]")
 
@@ -64,34 +76,32 @@ class Header:
     Bytes that are not ASCII show as U+FFFD; ``raw`` has them as they came. A message that is shorter reads as blanks.
     """
 
-    __slots__ = ("direction", "raw")
+    __slots__ = ("_text", "direction", "raw")
 
     def __init__(self, content: bytes, direction: Direction = "in") -> None:
         self.raw = content[:398]
         self.direction = direction
-
-    def _text(self, start: int, end: int) -> str:
-        return self.raw[start:end].decode("ascii", "replace").rstrip(" ")
+        self._text = self.raw.decode("ascii", "replace")  # one character a byte, so one slice serves both
 
     @property
     def business_code(self) -> str:
         """業務コード, bytes 4-8."""
-        return self._text(3, 8)
+        return self._text[3:8].rstrip(" ")
 
     @property
     def user_code(self) -> str:
         """利用者コード, bytes 30-34: the first five of the user ID."""
-        return self._text(29, 34)
+        return self._text[29:34].rstrip(" ")
 
     @property
     def user_id(self) -> str:
         """利用者コード and 識別番号 of a request, bytes 30-37."""
-        return self._text(29, 37)
+        return self._text[29:37].rstrip(" ")
 
     @property
     def password(self) -> str:
         """利用者パスワード of a request, bytes 38-45. Secret."""
-        return self._text(37, 45)
+        return self._text[37:45].rstrip(" ")
 
     @property
     def carry(self) -> bytes:
@@ -111,37 +121,37 @@ class Header:
     @property
     def system(self) -> str:
         """システム識別 of a request, byte 365: ``1`` air, ``2`` sea."""
-        return self._text(364, 365)
+        return self._text[364:365].rstrip(" ")
 
     @property
     def length(self) -> str:
         """電文長 as written, bytes 393-398."""
-        return self._text(392, 398)
+        return self._text[392:398].rstrip(" ")
 
     @property
     def output_code(self) -> str:
         """出力情報コード of a reply, bytes 9-15."""
-        return self._text(8, 15)
+        return self._text[8:15].rstrip(" ")
 
     @property
     def kind(self) -> str:
         """電文種別 of a reply, byte 250: one of R C P M T U."""
-        return self._text(249, 250)
+        return self._text[249:250].rstrip(" ")
 
     @property
     def subject(self) -> str:
         """Subject of a reply, bytes 116-179."""
-        return self._text(115, 179)
+        return self._text[115:179].rstrip(" ")
 
     def values(self) -> dict[str, str]:
         """Every common item by key, in wire order."""
-        return {f.key: self._text(f.start - 1, f.start - 1 + f.size) for f in fields(self.direction)}
+        return {f.key: self._text[f.start - 1 : f.start - 1 + f.size].rstrip(" ") for f in fields(self.direction)}
 
     def text(self, key: str) -> str:
         """One common item by key. Raises KeyError for a key the direction does not have."""
         for f in fields(self.direction):
             if f.key == key:
-                return self._text(f.start - 1, f.start - 1 + f.size)
+                return self._text[f.start - 1 : f.start - 1 + f.size].rstrip(" ")
         raise KeyError(key)
 
 
@@ -151,17 +161,17 @@ def check_header(content: bytes, *, tolerate_length: bool = False) -> tuple[list
     ``tolerate_length`` turns A0008 into a finding (a setting per user). 電文長 may differ by one final CRLF, counted
     and missing or sent and not counted: that is a finding always.
     """
-    findings: list[Deviation] = []
     if _PLAIN.match(content):
         if int(content[392:398]) == len(content):
-            return findings, []
+            return [], []
     elif len(content) < BODY_START or content[398:400] != b"\r\n":
         where = min(len(content), 398)
-        return findings, [Deviation("A0016", None, None, where, "the header is not 398 bytes closed by CRLF")]
+        return [], [Deviation("A0016", None, None, where, "the header is not 398 bytes closed by CRLF")]
     header = content[:398]
     if header[364] not in b"12":
-        return findings, [Deviation("A0016", None, None, 364, "システム識別 is neither 1 nor 2")]
-    errors = []
+        return [], [Deviation("A0016", None, None, 364, "システム識別 is neither 1 nor 2")]
+    findings: list[Deviation] = []
+    errors: list[Deviation] = []
     control = _CONTROL.search(header)
     if control:
         errors.append(Deviation("A0009", None, None, control.start(), "a control character stands in the header"))
@@ -182,24 +192,29 @@ def check_header(content: bytes, *, tolerate_length: bool = False) -> tuple[list
         if filled.strip(b" "):
             text = f"the reserve at byte {start + 1} is filled; its content is kept"
             findings.append(Deviation("A0016", None, None, start, text))
-    length = header[392:398]
-    wrong = _length_deviation(length, content)
+    wrong = length_deviation(content)
     if wrong is not None:
         tolerated = tolerate_length or wrong.code == "A0016"
         (findings if tolerated else errors).append(wrong)
     return findings, errors
 
 
-def _length_deviation(length: bytes, content: bytes) -> Deviation | None:
+LAST_CRLF_MISSING: Final = "the last CRLF is missing"
+ONE_CRLF_MORE: Final = "one CRLF follows the end of the message; it is ignored"
+
+
+def length_deviation(content: bytes) -> Deviation | None:
+    """How 電文長 of a request or a reply differs from its bytes: A0008, or A0016 where it is but the final CRLF."""
+    length = content[392:398]
     if not length.isdigit():
         return Deviation("A0008", None, None, 392, "電文長 is not six digits")
     declared, actual = int(length), len(content)
     if declared == actual:
         return None
     if declared == actual + 2 and not content.endswith(b"\r\n"):
-        return Deviation("A0016", None, None, actual, "the last CRLF is missing")
+        return Deviation("A0016", None, None, actual, LAST_CRLF_MISSING)
     if declared == actual - 2 and content.endswith(b"\r\n"):
-        return Deviation("A0016", None, None, declared, "one CRLF follows the end of the message; it is ignored")
+        return Deviation("A0016", None, None, declared, ONE_CRLF_MORE)
     return Deviation("A0008", None, None, 392, f"電文長 says {declared}, {actual} bytes came")
 
 

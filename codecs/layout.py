@@ -2,15 +2,14 @@
 
 *Strategy.* A table names its items in wire order; offsets are computed, never written down. Each item is followed by a
 CRLF, a repeating block is its items again, and only the last block of a table may have fewer rows than its maximum
-(layouts, "Reading rules"), so the place of any item of any row is one multiplication. What a body must look like is
-compiled once a layout: one pattern that a conforming body matches whole, and one format that writes it. Only a body
-that the pattern refuses is looked at item by item (:mod:`sekisho.codecs.reading`), to say what deviates and where.
+(layouts, "Reading rules"), so the place of any item of any row is one multiplication. What a conforming body looks like
+is prepared once a table (:mod:`sekisho.codecs.conforming`); any other is looked at item by item
+(:mod:`sekisho.codecs.reading`), to say what deviates and where.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -23,7 +22,7 @@ from sekisho.codecs.results import ResultList
 __all__ = ["EncodeError", "Item", "Layout", "Value", "parse_layout", "trimmed", "typed", "written"]
 
 Value = str | int | Decimal | date | None
-"""A value by its item's kind: text; int or Decimal for n and n0; date for date; None where a number or date is blank."""
+"""A value by its item's kind: text; int or Decimal for n and n0; date for date; None for a blank number or date."""
 
 _COLUMNS: Final = ("no", "name", "id", "kind", "size", "group", "repeat", "required", "secret", "note")
 _NUMBERS: Final = ("n", "n0")
@@ -89,6 +88,8 @@ class Layout:
         self.items = tuple(items)
         self.blocks = _blocks(self.items)
         self.results = ResultList(self.code)
+        self.reader: Callable[[bytes], list[str] | None] | None = None
+        """Prepared by :mod:`sekisho.codecs.reading` when the first body comes."""
         last = self.blocks[-1]
         self.open_ended = last.repeat > 1
         self.fixed = last.start if self.open_ended else last.start + len(last.items)
@@ -98,8 +99,10 @@ class Layout:
             for at, item in enumerate(block.items):
                 self.places[item.id] = (block.start + at, len(block.items), block.repeat)
         self._by_id = {item.id: item for item in self.items}
-        size = sum((item.size + 2) * item.repeat for item in self.items)
-        self.most_bytes = size
+        sizes = [(item.size + 2) * item.repeat for item in self.items]
+        self.most_bytes = sum(sizes)
+        self.row_bytes = sum(item.size + 2 for item in last.items) if self.open_ended else 0
+        self.fixed_bytes = self.most_bytes - self.row_bytes * last.repeat
 
     def __repr__(self) -> str:
         return f"Layout({self.name!r}, {len(self.items)} items)"
@@ -133,50 +136,13 @@ class Layout:
         """Every item of every row a full body has, in wire order."""
         return self.in_order(self.blocks[-1].repeat)
 
-    @cached_property
-    def pattern(self) -> re.Pattern[bytes]:
-        """Matches, whole, every body that is full width, well formed and complete up to its last row.
-
-        Required items are filled in what it matches, except in later rows of a block (:attr:`later_rows`).
-        """
-        out = []
-        for block in self.blocks:
-            row = b"".join(_item_pattern(item) for item in block.items)
-            first = b"".join(_item_pattern(item, filled=item.required == "M") for item in block.items)
-            if block.repeat == 1:
-                out.append(first)
-            elif block is not self.blocks[-1]:
-                out.append(b"%b(?:%b){%d}" % (first, row, block.repeat - 1))
-            elif any(item.required == "M" for item in block.items):
-                out.append(b"%b(?:%b){0,%d}+" % (first, row, block.repeat - 1))
-            else:
-                out.append(b"(?:%b){0,%d}+" % (row, block.repeat))
-        return re.compile(b"".join(out))
-
-    @cached_property
-    def numbers(self) -> tuple[int, ...]:
-        """Places of the numbers in wire order, every row of a full body counted."""
-        return tuple(at for at, (item, _) in enumerate(self.order) if item.is_number)
-
-    @cached_property
-    def later_rows(self) -> tuple[tuple[int, int, tuple[int, ...]], ...]:
-        """Of every row after the first in a block with required items: start, end, places of the required ones."""
-        out = []
-        for block in self.blocks:
-            required = [at for at, item in enumerate(block.items) if item.required == "M"]
-            for row in range(1, block.repeat if required else 0):
-                start = block.start + row * len(block.items)
-                out.append((start, start + len(block.items), tuple(start + at for at in required)))
-        return tuple(out)
-
     # Writing -----------------------------------------------------------------------------------------------------
 
     def encode(self, values: Mapping[str, Value | Sequence[Value]]) -> bytes:
         """A body at full width. ``values`` by short name: one value, or a list for an item of a repeating block.
 
         Missing items are blank; the last block gets as many rows as its longest list, every other block all its
-        rows. Raises :class:`EncodeError`, also for an id that the
-        table does not have.
+        rows. Raises :class:`EncodeError`, also for an id that the table does not have.
         """
         unknown = values.keys() - self._by_id.keys()
         if unknown:
@@ -246,38 +212,6 @@ def _blocks(items: Sequence[Item]) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
-_DATE: Final = (
-    rb"(?:(?:19|20|21)[0-9][0-9](?:(?:0[13578]|1[02])(?:0[1-9]|[12][0-9]|3[01])"
-    rb"|(?:0[469]|11)(?:0[1-9]|[12][0-9]|30)|02(?:0[1-9]|1[0-9]|2[0-8]))"
-    rb"|(?:2000|(?:19|20|21)(?:0[48]|[2468][048]|[13579][26]))0229)"
-)
-
-
-def _item_pattern(item: Item, *, filled: bool = False) -> bytes:
-    """What one conforming item and its CRLF look like. Possessive, so that no input makes it go back."""
-    size = item.size
-    ahead = b"(?! {%d}\r\n)" % size if filled else b""
-    if item.kind == "an":
-        body = b"[ -#%%-Z]{%d}" % size
-    elif item.kind == "sn":
-        body = b"[ -~]{%d}" % size
-    elif item.kind == "j":
-        mixed = rb"(?=[^\x00-\x1f\x7f]{%d}\r\n)(?:[ -~]++|(?:[\xa1-\xa8\xb0-\xf4][\xa1-\xfe])++)*+" % size
-        body = rb"(?:[ -~]{%d}(?=\r\n)|%b)" % (size, mixed)
-    elif item.kind == "n":
-        ahead += rb"(?=[ 0-9.\-]{%d}\r\n)" % size
-        body = rb" *+(?:-?(?:(?:0(?![0-9])|[1-9][0-9]*+)(?:\.[0-9]*+)?|\.[0-9]++))?"
-    elif item.kind == "n0":
-        body = b"(?:[0-9]{%d}| {%d})" % (size, size)
-    elif item.kind == "date":
-        body = b"(?:%b| {8})" % _DATE
-    elif item.kind == "time":
-        body = b"(?:(?:[01][0-9]|2[0-3])[0-5][0-9]| {4})"
-    else:
-        body = b"[* ]{%d}" % size
-    return ahead + body + b"\r\n"
-
-
 def trimmed(item: Item, text: str) -> str:
     """The text of an item without its padding: trailing spaces, and what stands before a number."""
     if item.kind in _NUMBERS:
@@ -312,7 +246,10 @@ def written(item: Item, value: Value, row: int | None) -> str:
 
 
 def parse_layout(name: str, text: str) -> Layout:
-    """A :class:`Layout` from the text of a table (``spec/layouts/README.md``, "Format"). Raises ValueError with the line."""
+    """A :class:`Layout` from the text of a table: comment lines, a header row, one row an item; ten columns, by tabs.
+
+    Raises ValueError with the line that is wrong.
+    """
     head: dict[str, str] = {}
     notes: list[str] = []
     items: list[Item] = []

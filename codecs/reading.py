@@ -1,9 +1,8 @@
 """Reading a body by its table: tolerant, and saying so.
 
-*Strategic order.* A body that matches the layout's pattern is split once and trimmed; nothing else is asked of it but
-dates that exist and required items that are filled. Any other body is split on CRLF with each width as an upper bound
-(wire reference 3.4) and walked item by item; every deviation becomes a finding (read anyway) or an error (a result code
-would be sent), with item, row and byte offset, and all of them are collected.
+*Strategy.* A body that conforms is split once and trimmed (:mod:`sekisho.codecs.conforming`). Any other is split on
+CRLF with each width as an upper bound (wire reference 3.4) and walked item by item; every deviation becomes a finding
+(read anyway) or an error (a result code would be sent), with item, row and byte offset, and all are collected.
 """
 
 from __future__ import annotations
@@ -15,12 +14,15 @@ from functools import lru_cache
 from typing import Final
 
 from sekisho.codecs import charset
+from sekisho.codecs.conforming import prepare
 from sekisho.codecs.layout import Item, Layout, Value, trimmed, typed
 from sekisho.codecs.results import Deviation, Rule
 
 __all__ = ["Record", "read_body"]
 
-_NUMBER: Final = re.compile(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)\Z", re.ASCII)
+_NUMBER: Final = re.compile(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)", re.ASCII)
+_TIME: Final = re.compile("(?:[01][0-9]|2[0-3])[0-5][0-9]")
+_FORMATTED: Final = frozenset(("n", "n0", "date", "time", "flag"))
 
 
 class Record:
@@ -112,172 +114,137 @@ def read_body(layout: Layout, body: bytes, base: int = 400) -> tuple[Record, lis
 
     Never raises: what cannot be read is an error in the list, and everything else is in the record.
     """
-    if layout.pattern.fullmatch(body):
-        # Latin-1 keeps every byte one character, so only the few items with kanji pay for their conversion; the only
-        # white space the pattern lets through is the space, so the plain rstrip (twice as fast) takes nothing else.
-        texts = list(map(str.rstrip, body.decode("latin-1").split("\r\n")))
-        if not body.isascii():
-            try:
-                texts = [t if t.isascii() else charset.decode(t.encode("latin-1")) for t in texts]
-            except charset.CharsetError:
-                return _explain(layout, body, base)
-        texts.pop()
-        count = len(texts)
-        for at in layout.numbers:
-            if at >= count:
-                break
-            if texts[at]:
-                texts[at] = trimmed(layout.order[at][0], texts[at])
-        for start, end, required in layout.later_rows:
-            if start >= count:
-                break
-            if any(texts[start:end]) and not all([texts[at] for at in required]):
-                return _explain(layout, body, base)
+    read = layout.reader
+    if read is None:
+        read = layout.reader = prepare(layout)
+    texts = read(body)
+    if texts is not None:
         return Record(layout, texts, body), [], []
-    return _explain(layout, body, base)
+    reading = _Reading(layout, base)
+    return reading.record(body), reading.findings, sorted(reading.errors, key=lambda error: error.offset)
 
 
-def _offsets(body: bytes, base: int) -> list[int]:
-    out, at = [], base
-    for part in body.split(b"\r\n"):
-        out.append(at)
-        at += len(part) + 2
-    return out
+class _Reading:
+    """One body that does not conform, item by item; what deviates gathers in ``findings`` and ``errors``."""
 
+    def __init__(self, layout: Layout, base: int) -> None:
+        self.layout = layout
+        self.base = base
+        self.findings: list[Deviation] = []
+        self.errors: list[Deviation] = []
 
-def _missing(layout: Layout, record: Record, offsets: list[int]) -> list[Deviation]:
-    """Required items that are blank: outside a block, in its first row, and in every row that is used."""
-    errors = []
-    for block in layout.blocks:
-        required = [item for item in block.items if item.required == "M"]
-        if not required:
-            continue
-        rows = 1 if block.repeat == 1 else max(1, record.row_count(block.items[0].id))
-        for row in range(1, rows + 1):
-            if row > 1 and not any(record.text(item.id, row) for item in block.items):
-                continue
-            for item in required:
-                if record.text(item.id, row):
-                    continue
-                start, stride, _ = layout.places[item.id]
-                at = start + (row - 1) * stride
-                offset = offsets[at] if at < len(record) else offsets[-1]
-                code = layout.results.code_for(Rule.MISSING, item.id)
-                text = f"{item.name} is required and blank"
-                errors.append(Deviation(code, item.id, row if block.repeat > 1 else None, offset, text))
-    return errors
+    def find(self, item: Item | None, row: int | None, offset: int, text: str) -> None:
+        """Note a deviation of form: E0001 under ``strict``."""
+        self.findings.append(Deviation("E0001", item.id if item else None, row, offset, text))
 
+    def error(self, rule: str, item: Item, row: int | None, offset: int, text: str) -> None:
+        """Note an error under the number that the business has for ``rule``."""
+        code = self.layout.results.code_for(rule, item.id)
+        self.errors.append(Deviation(code, item.id, row, offset, f"{item.name}: {text}"))
 
-def _explain(layout: Layout, body: bytes, base: int) -> tuple[Record, list[Deviation], list[Deviation]]:
-    findings: list[Deviation] = []
-    errors: list[Deviation] = []
-    parts = body.split(b"\r\n")
-    offsets = _offsets(body, base)
-    if parts[-1] == b"":
-        parts.pop()
-    elif parts:
-        findings.append(Deviation("E0001", None, None, base + len(body), "the last CRLF is missing"))
-    order = layout.order
-    whole = len(parts) - layout.fixed
-    surplus = whole % layout.row == 1 if layout.open_ended and whole > 0 else len(parts) > layout.fixed
-    if parts and parts[-1] == b"" and surplus and (layout.row != 1):
-        offset = offsets[len(parts) - 1]
-        findings.append(Deviation("E0001", None, None, offset, "one CRLF follows the last item; it is ignored"))
-        parts.pop()
-    if len(parts) > len(order):
-        item, row = order[-1]
-        at = offsets[len(order)]
-        if layout.open_ended:
-            first = layout.blocks[-1].items[0]
-            text = f"more than {first.repeat} rows of {first.group}"
-            errors.append(Deviation("E0001", first.id, first.repeat + 1, at, text))
+    def record(self, body: bytes) -> Record:
+        """Everything of ``body`` that can be read."""
+        layout, order = self.layout, self.layout.order
+        end = self.base + len(body)
+        parts = self.parts(body)
+        texts, offsets, offset = [], [], self.base
+        for part, (item, row) in zip(parts, order, strict=False):
+            texts.append(self.text(item, row, part, offset))
+            offsets.append(offset)
+            offset += len(part) + 2
+        if len(parts) < layout.fixed:
+            item, row = order[len(parts)]
+            self.find(item, row, end, f"the message ends before {item.name}; what is missing is blank")
+        elif layout.open_ended and (len(parts) - layout.fixed) % layout.row:
+            item, row = order[len(parts)]
+            self.find(item, row, end, f"the last row ends before {item.name}; what is missing is blank")
+        record = Record(layout, texts, body)
+        self.required(record, offsets, end)
+        return record
+
+    def parts(self, body: bytes) -> list[bytes]:
+        """The items of ``body`` as they came, at most as many as the table has."""
+        layout, most = self.layout, len(self.layout.order)
+        parts = body.split(b"\r\n")
+        end = self.base + len(body)
+        if not parts[-1]:
+            parts.pop()
         else:
-            errors.append(Deviation("E0001", item.id, row, at, "more items than the table has"))
-        del parts[len(order) :]
-    texts = []
-    for part, offset, (item, row) in zip(parts, offsets, order, strict=False):
-        texts.append(_read_item(layout, item, row, part, offset, findings, errors))
-    if len(parts) < layout.fixed:
-        item, row = order[len(parts)]
-        text = f"the message ends before {item.name}; what is missing is blank"
-        findings.append(Deviation("E0001", item.id, row, base + len(body), text))
-    elif layout.open_ended and (len(parts) - layout.fixed) % layout.row:
-        item, row = order[len(parts)]
-        text = f"the last row ends before {item.name}; what is missing is blank"
-        findings.append(Deviation("E0001", item.id, row, base + len(body), text))
-    record = Record(layout, texts, body)
-    blamed = {(error.item, error.row) for error in errors}
-    for missing in _missing(layout, record, offsets):
-        if (missing.item, missing.row) not in blamed:
-            errors.append(missing)
-    order_of = {(item.id, row): at for at, (item, row) in enumerate(order)}
-    errors.sort(key=lambda e: order_of.get((e.item or "", e.row), len(order)))
-    return record, findings, errors
+            self.find(None, None, end, "the last CRLF is missing")
+        beyond = len(parts) - layout.fixed
+        if beyond > 0 and not parts[-1] and (layout.row <= 1 or beyond % layout.row == 1):
+            self.find(None, None, end - 2, "one CRLF follows the last item; it is ignored")
+            parts.pop()
+        if len(parts) > most:
+            item, row = layout.order[-1]
+            what = "more items than the table has"
+            if layout.open_ended:
+                item = layout.blocks[-1].items[0]
+                row = item.repeat + 1
+                what = f"more than {item.repeat} rows"
+            offset = self.base + sum(map(len, parts[:most])) + 2 * most
+            self.errors.append(Deviation("E0001", item.id, row, offset, what))
+            del parts[most:]
+        return parts
 
-
-def _read_item(
-    layout: Layout,
-    item: Item,
-    row: int | None,
-    part: bytes,
-    offset: int,
-    findings: list[Deviation],
-    errors: list[Deviation],
-) -> str:
-    """The trimmed text of one item as it came; what deviates is added to the lists."""
-    codes = layout.results
-
-    def error(rule: str, at: int, text: str) -> None:
-        errors.append(Deviation(codes.code_for(rule, item.id), item.id, row, at, f"{item.name}: {text}"))
-
-    if len(part) > item.size:
-        error(Rule.LENGTH, offset, f"{len(part)} bytes, the item holds {item.size}")
-    elif len(part) < item.size:
-        text = f"{item.name}: {len(part)} of {item.size} bytes; padded"
-        findings.append(Deviation("E0001", item.id, row, offset, text))
-    checked = "an" if item.kind not in ("j", "sn") else item.kind
-    odd = charset.odd_bytes(checked, part)
-    if odd >= 0:
-        rule = Rule.FORMAT if item.is_number or item.kind in ("date", "time") else Rule.CHARACTER
-        error(rule, offset + odd, "a character that this item cannot hold")
-        return _as_text(part).rstrip(" ")
-    text = charset.decode(part)
-    strange = charset.irregular(item.kind, part)
-    if strange >= 0:
-        code = codes.code_for(Rule.CHARACTER, item.id)
-        note = f"{item.name}: a character outside the usual set"
-        findings.append(Deviation(code, item.id, row, offset + strange, note))
-    value = trimmed(item, text)
-    if not value:
+    def text(self, item: Item, row: int | None, part: bytes, offset: int) -> str:
+        """The trimmed text of one item."""
+        if len(part) > item.size:
+            self.error(Rule.LENGTH, item, row, offset, f"{len(part)} bytes, the item holds {item.size}")
+        elif len(part) < item.size:
+            self.find(item, row, offset, f"{item.name}: {len(part)} of {item.size} bytes; padded")
+        text = charset.plain_text(part)
+        if text is None:
+            odd = charset.odd_bytes(item.kind, part)
+            if odd >= 0:
+                rule = Rule.FORMAT if item.kind in _FORMATTED else Rule.CHARACTER
+                self.error(rule, item, row, offset + odd, "a character that this item cannot hold")
+                return charset.decode_anyway(part).rstrip(" ")
+            text = charset.decode(part)
+            strange = charset.irregular(item.kind, part)
+            if strange >= 0:
+                code = self.layout.results.code_for(Rule.CHARACTER, item.id)
+                note = f"{item.name}: a character outside the usual set"
+                self.findings.append(Deviation(code, item.id, row, offset + strange, note))
+        value = trimmed(item, text)
+        if not value or item.kind not in _FORMATTED:
+            return value
+        if item.is_number:
+            self.number(item, row, text, offset)
+        elif item.kind == "date" and not _is_date(value):
+            self.error(Rule.FORMAT, item, row, offset, "not a date YYYYMMDD")
+        elif item.kind == "time" and not _TIME.fullmatch(value):
+            self.error(Rule.FORMAT, item, row, offset, "not a time hhmm")
+        elif item.kind == "flag" and value != "*":
+            self.error(Rule.VALUE, item, row, offset, "neither an asterisk nor a space")
         return value
-    if item.is_number:
-        _check_number(item, row, text, offset, findings, error)
-    elif item.kind == "date" and not _is_date(value):
-        error(Rule.FORMAT, offset, "not a date YYYYMMDD")
-    elif item.kind == "time" and not re.fullmatch("(?:[01][0-9]|2[0-3])[0-5][0-9]", value):
-        error(Rule.FORMAT, offset, "not a time hhmm")
-    elif item.kind == "flag" and value != "*":
-        error(Rule.VALUE, offset, "neither an asterisk nor a space")
-    return value
 
+    def number(self, item: Item, row: int | None, text: str, offset: int) -> None:
+        """Check the form of a number, then its padding."""
+        bare = text.strip(" ")
+        if not _NUMBER.fullmatch(bare) or (item.kind == "n0" and not bare.isdigit()):
+            self.error(Rule.FORMAT, item, row, offset, "not a number")
+            return
+        usual = bare.zfill(item.size) if item.kind == "n0" else trimmed(item, text).rjust(item.size)
+        if len(text) == item.size and text != usual:
+            self.find(item, row, offset, f"{item.name}: a number padded in another way than its kind says")
 
-def _check_number(
-    item: Item, row: int | None, text: str, offset: int, findings: list[Deviation], error: object
-) -> None:
-    bare = text.strip(" ")
-    if not _NUMBER.match(bare) or (item.kind == "n0" and not bare.isdigit()):
-        error(Rule.FORMAT, offset, "not a number")  # type: ignore[operator]
-        return
-    if len(text) < item.size:
-        return
-    usual = bare.zfill(item.size) if item.kind == "n0" else trimmed(item, text).rjust(item.size)
-    if text != usual:
-        note = f"{item.name}: a number padded in another way than its kind says"
-        findings.append(Deviation("E0001", item.id, row, offset, note))
-
-
-def _as_text(part: bytes) -> str:
-    try:
-        return charset.decode(part)
-    except charset.CharsetError:
-        return part.decode("ascii", "replace")
+    def required(self, record: Record, offsets: list[int], end: int) -> None:
+        """Note required items that are blank: outside a block, in its first row, and in every row that is used."""
+        layout = self.layout
+        blamed = {(error.item, error.row) for error in self.errors}
+        for block in layout.blocks:
+            required = [item for item in block.items if item.required == "M"]
+            if not required:
+                continue
+            repeats = block.repeat > 1
+            for row in range(1, max(1, record.row_count(block.items[0].id)) + 1):
+                if row > 1 and not any(record.text(item.id, row) for item in block.items):
+                    continue
+                for item in required:
+                    blame = (item.id, row if repeats else None)
+                    if record.text(item.id, row) or blame in blamed:
+                        continue
+                    place = layout.places[item.id][0] + (row - 1) * len(block.items)
+                    offset = offsets[place] if place < len(offsets) else end
+                    self.error(Rule.MISSING, item, blame[1], offset, "required and blank")

@@ -1,9 +1,9 @@
 """Result codes: their form, their meaning, and how a refusal is carried.
 
 *Strategy.* A result code is a value, ``ccccc-iiii-rrrr`` on the wire (wire reference 4.1). The meaning of every code
-but 00000, the A codes and U0001 depends on the business code, so meanings are kept in one list a business, keyed (business
-code, result code, item); what no list names is looked up in ``results.tsv``. A deviation found while reading carries
-the code that a reply would carry, whether it ends as an error or as a mere finding.
+but 00000, the A codes and U0001 depends on the business code, so meanings are kept in one list a business, keyed
+(business code, result code, item); what no list names is looked up in ``results.tsv``. A deviation found while reading
+carries the code that a reply would carry, whether it ends as an error or as a mere finding.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from typing import Final, NamedTuple
 
 __all__ = [
     "NORMAL_END",
@@ -73,8 +73,7 @@ _DEFAULTS: Final[Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Deviation:
+class Deviation(NamedTuple):
     """Something in a message that is not as its table says.
 
     ``code`` is the result code that a reply names it by (or would, under ``strict``); ``item`` the short name of the
@@ -94,7 +93,7 @@ class Deviation:
         return ResultCode(self.code, self.item or "", self.row or 0)
 
 
-class Refusal(Exception):  # noqa: N818 - the field's word; it is an answer, not a programming error
+class Refusal(Exception):
     """A request that ends without any effect: ``results`` go into the notice, ``stage`` names the step, for the log."""
 
     def __init__(self, results: Sequence[ResultCode], stage: str = "", key: str = "") -> None:

@@ -31,6 +31,11 @@ def _cut(text: str, size: int) -> str:
     """The longest beginning of ``text`` that has at most ``size`` bytes in EUC-JP."""
     if text.isascii():
         return text[:size]
+    try:
+        if len(charset.encode(text)) <= size:
+            return text
+    except charset.CharsetError:
+        pass  # one character at a time, then
     out, used = [], 0
     for character in text:
         try:
@@ -62,11 +67,16 @@ def _number(text: str, size: int) -> str:
 
 def fit(item: Item, value: object) -> str:
     """The text of ``value`` as ``item`` can hold it; blank where it cannot. Never raises."""
-    if value is None or isinstance(value, bool):
+    if value is None or value == "" or isinstance(value, bool):
         return ""
-    text = f"{value:%Y%m%d}" if isinstance(value, date) else str(value)
+    if isinstance(value, str):
+        text = value
+    else:
+        text = f"{value:%Y%m%d}" if isinstance(value, date) else str(value)
+    if item.kind == "an":
+        return text[: item.size] if _HALF_WIDTH.fullmatch(text) else ""
     if item.kind in ("n", "n0"):
-        text = _number(text, item.size) if text else ""
+        text = _number(text, item.size)
         return text if item.kind == "n" or text.isdigit() else ""
     if item.kind == "date":
         return text if _is_date(text) else ""
@@ -90,13 +100,18 @@ def _is_date(text: str) -> bool:
 
 
 def filled(layout: Layout, offered: Mapping[str, Any]) -> dict[str, Value | Sequence[Value]]:
-    """What ``layout`` takes of ``offered``, each made to fit. A list fills a repeating block, up to its last row."""
+    """What ``layout`` takes of ``offered``, each made to fit. A list fills a repeating block, up to its last row.
+
+    What is blank is left out.
+    """
     out: dict[str, Value | Sequence[Value]] = {}
     for item in layout.items:
         value = offered.get(item.id)
-        if item.repeat > 1:
-            cells = value if isinstance(value, (list, tuple)) else ()
-            out[item.id] = [fit(item, cell) for cell in cells[: item.repeat]]
-        elif not isinstance(value, (list, tuple)):
+        if value is None or value == "":
+            continue
+        if isinstance(value, (list, tuple)):
+            if item.repeat > 1 and any(value):
+                out[item.id] = [fit(item, cell) for cell in value[: item.repeat]]
+        elif item.repeat == 1:
             out[item.id] = fit(item, value)
     return out

@@ -1,4 +1,4 @@
-"""Writing the SQLite store: users, boxes, routes, records, timers. These are written at once."""
+"""Writing the SQLite store: users, boxes, routes, records, timers, removal. These are written at once."""
 
 # ruff: noqa: D102 - what each method promises is said once, in store.py
 
@@ -32,6 +32,18 @@ _BOX: Final = (
 _BOX_AGAIN: Final = (
     " ON CONFLICT (box) DO UPDATE SET address = excluded.address, address_key = excluded.address_key,"
     " doors = excluded.doors, pushes = excluded.pushes, push = excluded.push, password_hash = excluded.password_hash"
+)
+_OLD_LETTERS: Final = (
+    "SELECT id, blob_id FROM reply WHERE created_at < ? AND created_at <"
+    " CASE WHEN delivered_at IS NULL AND deleted_at IS NULL THEN ? ELSE ? END ORDER BY created_at, id LIMIT ?"
+)
+_OLD_REQUESTS: Final = (
+    "SELECT id, blob_id FROM message m WHERE received_at < ? AND state <> 0"
+    " AND NOT EXISTS (SELECT 1 FROM reply r WHERE r.message_id = m.id) ORDER BY received_at, id LIMIT ?"
+)
+_UNUSED_BLOB: Final = (
+    "DELETE FROM blob WHERE id = ? AND NOT EXISTS (SELECT 1 FROM message WHERE blob_id = blob.id)"
+    " AND NOT EXISTS (SELECT 1 FROM reply WHERE blob_id = blob.id)"
 )
 
 
@@ -134,3 +146,16 @@ class SqliteRegistry(SqliteView):
     def release(self, quarantined: int, at: int) -> bool:
         sql = "UPDATE quarantine SET released_at = ? WHERE id = ? AND released_at IS NULL"
         return self._write(sql, at, quarantined).rowcount > 0
+
+    def purge(self, *, letters_before: int, fetched_before: int, requests_before: int, limit: int = 1000) -> int:
+        self._fresh()
+        newest = max(letters_before, fetched_before)
+        letters = self._all(_OLD_LETTERS, newest, letters_before, fetched_before, max(limit, 0))
+        for number, _ in letters:
+            self._write("DELETE FROM reply WHERE id = ?", number)
+        requests = self._all(_OLD_REQUESTS, requests_before, max(limit, 0))
+        for number, _ in requests:
+            self._write("DELETE FROM message WHERE id = ?", number)
+        for blob in {blob for _, blob in letters + requests}:
+            self._write(_UNUSED_BLOB, blob)
+        return len(letters) + len(requests)

@@ -26,6 +26,7 @@ from sekisho.mailboxes.letters import (
     NewLetter,
     NewRequest,
     Request,
+    RequestState,
     Stored,
 )
 from sekisho.mailboxes.migrations import SHARED_SIZE
@@ -68,18 +69,6 @@ _HASTEN: Final = (
     " SELECT r.id, 'smtp-push', ? FROM reply r JOIN mailbox x ON x.box = r.box"
     " WHERE r.id = ? AND x.pushes = 1 AND r.deleted_at IS NULL"
     " ON CONFLICT (reply_id) DO UPDATE SET attempts = 0, next_at = excluded.next_at, last_outcome = ''"
-)
-_OLD_LETTERS: Final = (
-    "SELECT id, blob_id FROM reply WHERE created_at < ? AND created_at <"
-    " CASE WHEN delivered_at IS NULL AND deleted_at IS NULL THEN ? ELSE ? END ORDER BY created_at, id LIMIT ?"
-)
-_OLD_REQUESTS: Final = (
-    "SELECT id, blob_id FROM message m WHERE received_at < ? AND state <> 0"
-    " AND NOT EXISTS (SELECT 1 FROM reply r WHERE r.message_id = m.id) ORDER BY received_at, id LIMIT ?"
-)
-_UNUSED_BLOB: Final = (
-    "DELETE FROM blob WHERE id = ? AND NOT EXISTS (SELECT 1 FROM message WHERE blob_id = blob.id)"
-    " AND NOT EXISTS (SELECT 1 FROM reply WHERE blob_id = blob.id)"
 )
 
 
@@ -359,13 +348,37 @@ class SqliteUnit(SqliteRegistry):
             return None
         if idem in self._idems:
             self.flush()
-        found = super()._find_request(idem)
+        found = self._find_request(idem)
         if found is None:
             self._absent.add(idem)
         elif self._finishes:
             self.flush()
-            found = super()._find_request(idem)
+            found = self._find_request(idem)
         return found
+
+    def find_same(self, lane: str, content_digest: str, since: int) -> list[Request]:
+        # Asked for every request without an identity of its own, which is itself among the gathered ones.
+        self._alive()
+        kept = self._find_same(lane, content_digest, since)
+        if kept and self._finishes:
+            self.flush()
+            return self._find_same(lane, content_digest, since)
+        gathered = [
+            self._gathered(number, seq, raw, content, r)
+            for number, seq, raw, content, r in reversed(self._requests)
+            if r.lane == lane and r.received_at >= since and content.hex() == content_digest
+        ]
+        return gathered + kept
+
+    def _gathered(self, number: int, seq: int, raw: bytes, content: bytes, r: NewRequest) -> Request:
+        """A request as it will be read once it is written."""
+        ends = [end for end in self._finishes if end[0] == number]
+        state, result, key, at = ends[-1][1:5] if ends else (0, "", "", None)
+        return Request(
+            number, r.lane, seq, r.idem, r.transport, r.principal, r.received_at, r.peer, r.sender, r.recipient,
+            r.wrapping, r.content_type, r.transport_id, r.user_id, r.business_code, r.carry, r.input_id, r.parent,
+            RequestState(state), len(ends), raw.hex(), content.hex(), result, key, at,
+        )  # fmt: skip
 
     def journal(self, request: NewRequest) -> int:
         self._alive()
@@ -468,16 +481,3 @@ class SqliteUnit(SqliteRegistry):
         self._alive()
         _check_text(event.actor, event.kind, event.detail)
         self._events.append(event)
-
-    def purge(self, *, letters_before: int, fetched_before: int, requests_before: int, limit: int = 1000) -> int:
-        self._fresh()
-        newest = max(letters_before, fetched_before)
-        letters = self._all(_OLD_LETTERS, newest, letters_before, fetched_before, max(limit, 0))
-        for number, _ in letters:
-            self._write("DELETE FROM reply WHERE id = ?", number)
-        requests = self._all(_OLD_REQUESTS, requests_before, max(limit, 0))
-        for number, _ in requests:
-            self._write("DELETE FROM message WHERE id = ?", number)
-        for blob in {blob for _, blob in letters + requests}:
-            self._write(_UNUSED_BLOB, blob)
-        return len(letters) + len(requests)

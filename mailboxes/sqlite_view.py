@@ -157,7 +157,9 @@ class SqliteView:
         return None if row is None else _request(row)
 
     def find_same(self, lane: str, content_digest: str, since: int) -> list[Request]:
-        self._fresh()
+        return self._find_same(lane, content_digest, since)
+
+    def _find_same(self, lane: str, content_digest: str, since: int) -> list[Request]:
         try:
             digest = bytes.fromhex(content_digest)
         except ValueError:

@@ -93,6 +93,7 @@ class SmtpListener:
         self._host = host
         self._port = port
         self._server: asyncio.Server | None = None
+        self._address: tuple[str, int] | None = None
         self._open: set[SmtpConnection] = set()
         self._by_address: Counter[str] = Counter()
         self._all_closed = asyncio.Event()
@@ -106,10 +107,9 @@ class SmtpListener:
     @property
     def address(self) -> tuple[str, int]:
         """Host and port it listens on; raises RuntimeError before :meth:`start`."""
-        if self._server is None:
+        if self._address is None:
             raise RuntimeError("the listener has not been started")
-        host, port = self._server.sockets[0].getsockname()[:2]
-        return host, port
+        return self._address
 
     async def start(self) -> None:
         """Begin to listen. Raises OSError when the address cannot be had."""
@@ -118,12 +118,15 @@ class SmtpListener:
         self._server = await loop.create_server(
             lambda: SmtpConnection(self, loop), self._host, self._port, backlog=_BACKLOG
         )
-        self.log.info("smtp.listener_started", address="{}:{}".format(*self.address))
+        host, port = self._server.sockets[0].getsockname()[:2]
+        self._address = (host, port)
+        self.log.info("smtp.listener_started", address=f"{host}:{port}")
 
     async def stop(self, grace: float) -> None:
         """Stop in order: accept nobody, tell idle peers 421, give running transactions ``grace`` seconds, then end.
 
-        A submission that still runs afterwards is left to the house, which finishes or cancels it.
+        A submission that still runs afterwards is left to the house, which finishes or cancels it; its sender heard 421
+        and asks again. A stopped listener is not started again.
         """
         self._stopping = True
         if self._server is not None:

@@ -242,6 +242,8 @@ def test_an_endless_message_id_is_no_identity() -> None:
     found = unwrap(b"Message-ID: <" + b"x" * 2_000 + b">\r\n\r\nbody")
     assert (found.content, found.transport_id) == (b"body", "")
     assert found.findings == ("Message-ID too long, ignored",)
+    found = unwrap(b"Message-ID: <" + b"x" * 2_000 + b">\r\n" + multipart(b"\r\nhello"))
+    assert (found.content, found.transport_id) == (b"hello", "")
 
 
 def test_lone_line_feeds_are_read() -> None:

@@ -112,6 +112,7 @@ async def test_stopping_lets_a_transaction_finish() -> None:
         assert (await busy.say(MAIL + b".\r\n")).startswith(b"250")
         assert (await busy.line()).startswith(b"421 4.3.2")
         await asyncio.wait_for(stopping, 1)
+    assert listener.address == address
 
 
 async def test_stopping_ends_after_its_grace() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -17,7 +18,7 @@ from sekisho.gateway.clock import Clock
 from sekisho.gateway.conntest.centre import PROGRAM, CentreFailed, RunningCentre, throw_away_centre
 from sekisho.gateway.conntest.reports import messages
 from sekisho.gateway.conntest.runner import Result, StepResult, run_scenario
-from sekisho.gateway.conntest.scenario import Again, Expect, find_scenario
+from sekisho.gateway.conntest.scenario import Again, Expect, Scenario, Send, find_scenario
 from sekisho.gateway.conntest.terminal import print_message, print_problems
 from sekisho.gateway.inhouse import InHouseSystem
 from sekisho.handlers.tables import catalogue
@@ -38,16 +39,16 @@ async def run_demo(settings: Path, console: Console) -> bool:
                 def watch(step: StepResult) -> None:
                     nonlocal exchange
                     exchange += step.kind in {"send", "again"}
-                    _print_step(step, exchange, console)
+                    _print_step(step, scenario, exchange, console)
 
                 result = await run_scenario(scenario, system, centre.target, now=Clock().now, watch=watch)
                 await _print_mailboxes(centre, console)
                 if not result.passed:
                     console.print(Text("\nThe gateway's log:", style="bold"))
-                    console.print(Text(centre.log))
+                    console.print(Text(centre.log), soft_wrap=True)
         except CentreFailed as failed:
             console.print(Text(f"The gateway did not start: {failed}", style="bold red"))
-            console.print(Text(failed.log))
+            console.print(Text(failed.log), soft_wrap=True)
             return False
     _print_closing(result, time.monotonic() - start, console)
     return result.passed
@@ -61,25 +62,33 @@ def _print_opening(centre: RunningCentre, system: InHouseSystem, console: Consol
     console.print("  → what the in-house system sends   ← what the gateway pushes back, filled items only\n")
 
 
-def _print_step(step: StepResult, exchange: int, console: Console) -> None:
+def _print_step(step: StepResult, scenario: Scenario, exchange: int, console: Console) -> None:
+    plan = scenario.steps[step.number - 1] if step.number <= len(scenario.steps) else None
     if step.kind in {"send", "again"}:
-        console.rule(Text(f" {exchange}  {step.title} ", style="bold"), align="left", characters="─", style="dim")
-    if step.kind == "again" and step.submission is not None and step.submission.accepted:
+        if exchange > 1:
+            console.print()
+        console.rule(Text(f"{exchange}  {step.title} ", style="bold"), align="left", characters="─", style="dim")
+    if isinstance(plan, Again):
         console.print(Text("    → the same mail, byte for byte", style="bold cyan"))
-    else:
-        for message in messages(step):
-            print_message(message, console)
-    if step.kind in {"expect", "end"} and not step.problems:
-        if not step.received:
-            console.print(Text.assemble("    ", ("✓ ", "green"), "nothing more came"))
-        elif step.title and not step.title.startswith(step.received[0].message.header.output_code):
-            console.print(Text.assemble("    ", ("✓ ", "green"), step.title))
+    for at, message in enumerate([] if isinstance(plan, Again) else messages(step)):
+        note = ""
+        if isinstance(plan, Send) and plan.body_of:
+            note = f"its body is the {plan.body_of}, as it came"
+        elif isinstance(plan, Expect) and isinstance(plan.expect, list) and not step.problems:
+            note = "the same bytes and the same Message-ID as before" if plan.expect[at].repeats else ""
+        print_message(replace(message, body=()) if note else message, console)
+        if note:
+            console.print(Text(f"      {note}", style="italic"))
+    if isinstance(plan, Expect) and not step.problems and (plan.title or plan.expect == "none"):
+        console.print(Text.assemble("    ", ("✓ ", "green"), plan.title or "nothing more came"))
     print_problems(step, console)
 
 
 async def _print_mailboxes(centre: RunningCentre, console: Console) -> None:
     """What ``sekisho mailbox list`` says of the gateway's store."""
-    console.rule(Text(" The mailboxes: sekisho mailbox list ", style="bold"), align="left", characters="─", style="dim")
+    console.print()
+    title = Text("The mailboxes: sekisho mailbox list ", style="bold")
+    console.rule(title, align="left", characters="─", style="dim")
     process = await asyncio.create_subprocess_exec(
         *PROGRAM,
         *("mailbox", "list", "-c", str(centre.settings), "--data", str(centre.data)),
@@ -87,7 +96,7 @@ async def _print_mailboxes(centre: RunningCentre, console: Console) -> None:
         stderr=asyncio.subprocess.STDOUT,
     )
     output, _ = await process.communicate()
-    console.print(Text(output.decode("utf-8", "replace").rstrip()))
+    console.print(Text(output.decode("utf-8", "replace").rstrip()), soft_wrap=True)
 
 
 def _print_closing(result: Result, seconds: float, console: Console) -> None:

@@ -13,6 +13,7 @@ from typing import Final
 
 from sekisho.codecs.header import BODY_START, fields
 from sekisho.codecs.message import Message
+from sekisho.codecs.results import Deviation, Rule
 from sekisho.gateway.conntest.scenario import Matcher, Reply, Wanted
 from sekisho.gateway.inhouse import Arrival
 
@@ -96,6 +97,8 @@ def judge(arrival: Arrival, wanted: Reply, request: Message, earlier: Arrival | 
     message = arrival.message
     where = str(wanted)
     for error in message.errors:
+        if _is_form_to_fill(message, error):
+            continue
         came = f"{error.code} {error.text}"
         yield Problem(where, "a reply that its table reads", came, error.item or "", "", error.row, error.offset)
     if wanted.kind and message.header.kind != wanted.kind:
@@ -130,6 +133,15 @@ def judge(arrival: Arrival, wanted: Reply, request: Message, earlier: Arrival | 
                 min(len(arrival.content), len(earlier.content)),
             )
             yield Problem(where, "the same bytes as the first time", f"they differ from byte {at}")
+
+
+def _is_form_to_fill(message: Message, error: Deviation) -> bool:
+    """Whether an error only says that a call-up's reply, which is a form to be filled, has a required item blank."""
+    layout = message.layout
+    if layout is None or layout.direction != "in" or error.item is None:
+        return False
+    blank = not (message.record.text(error.item, error.row or 1) if message.record is not None else "")
+    return blank and error.code == layout.results.code_for(Rule.MISSING, error.item)
 
 
 def _judge_result(where: str, message: Message, result: str | Sequence[str], fill: Fill) -> Iterator[Problem]:

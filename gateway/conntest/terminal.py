@@ -123,4 +123,4 @@ def _long(cell: Cell, indent: int) -> Iterator[Text]:
 def print_problems(step: StepResult, console: Console, indent: int = 4) -> None:
     """What was expected and what came, one line a difference."""
     for problem in step.problems:
-        console.print(Text.assemble(" " * indent, ("✗ ", "bold red"), str(problem)))
+        console.print(Text.assemble(" " * indent, ("✗ ", "bold red"), visible(problem)))

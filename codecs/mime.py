@@ -58,7 +58,7 @@ class Unwrapped:
 
     ``content`` is the message: the only part, or the first part that begins with a NACCS header, or the first text
     part, or nothing (Unspecified: our choice; no official text says how a message lies in a multipart).
-    ``content_type`` is that part's Content-Type as sent (unfolded, parameters included), ``transport_id`` the Message-ID
+    ``content_type`` is that part's Content-Type as sent (unfolded, with parameters), ``transport_id`` the Message-ID
     with its brackets; both are empty when absent. ``attachments`` are the other parts in order of the mail.
     ``findings`` are deviations that were read anyway, in plain words.
     """

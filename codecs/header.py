@@ -14,6 +14,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Final, Literal
 
+from sekisho.codecs import charset
 from sekisho.codecs.results import Deviation
 
 __all__ = [
@@ -73,7 +74,8 @@ def fields(direction: Direction) -> tuple[Field, ...]:
 class Header:
     """The common items of one message: a view of its first 398 bytes. Values are right-trimmed text.
 
-    Bytes that are not ASCII show as U+FFFD; ``raw`` has them as they came. A message that is shorter reads as blanks.
+    In the properties, bytes that are not ASCII show as U+FFFD; ``raw`` has them as they came. A message that is shorter
+    reads as blanks.
     """
 
     __slots__ = ("_text", "direction", "raw")
@@ -144,15 +146,18 @@ class Header:
         return self._text[115:179].rstrip(" ")
 
     def values(self) -> dict[str, str]:
-        """Every common item by key, in wire order."""
-        return {f.key: self._text[f.start - 1 : f.start - 1 + f.size].rstrip(" ") for f in fields(self.direction)}
+        """Every common item by key, in wire order, reserves included; EUC-JP where an item is not ASCII."""
+        return {f.key: self._value(f) for f in fields(self.direction)}
 
     def text(self, key: str) -> str:
         """One common item by key. Raises KeyError for a key the direction does not have."""
         for f in fields(self.direction):
             if f.key == key:
-                return self._text[f.start - 1 : f.start - 1 + f.size].rstrip(" ")
+                return self._value(f)
         raise KeyError(key)
+
+    def _value(self, field: Field) -> str:
+        return charset.decode_anyway(self.raw[field.start - 1 : field.start - 1 + field.size]).rstrip(" ")
 
 
 def check_header(content: bytes, *, tolerate_length: bool = False) -> tuple[list[Deviation], list[Deviation]]:

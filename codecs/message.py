@@ -7,10 +7,12 @@ of a message and :func:`from_json` its way back.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from sekisho.codecs import charset
 from sekisho.codecs.header import (
     BODY_START,
     LAST_CRLF_MISSING,
@@ -29,6 +31,7 @@ from sekisho.codecs.results import Deviation
 __all__ = ["Catalogue", "Message", "as_json", "from_json", "is_reply", "read_message"]
 
 _KINDS: Final = b"RCPMTU"
+_CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]")
 _NOTICE_SIZE: Final = 77
 """Body of a result notice without a key: 75 bytes and CRLF [client]."""
 
@@ -170,6 +173,9 @@ def _as_meant(body: bytes, findings: list[Deviation]) -> bytes:
 def _check_reply(content: bytes, *, tolerate_length: bool) -> tuple[list[Deviation], list[Deviation]]:
     if len(content) < BODY_START or content[398:400] != b"\r\n":
         return [], [Deviation("A0016", None, None, min(len(content), 398), "the header is not 398 bytes and CRLF")]
+    control = _CONTROL.search(content, 0, 398)
+    if control:
+        return [], [Deviation("A0009", None, None, control.start(), "a control character stands in the header")]
     wrong = length_deviation(content)
     if wrong is None:
         return [], []
@@ -213,10 +219,12 @@ def as_json(message: Message, *, mask: bool = False) -> dict[str, Any]:
 def from_json(data: Mapping[str, Any], catalogue: Catalogue) -> bytes:
     """The bytes of a message from its JSON form: header and items at full width, 電文長 counted anew if it is blank.
 
-    Raises :class:`EncodeError`, KeyError or ValueError for a form that is no message.
+    Raises ValueError for a form that is no message (:class:`EncodeError` where an item is to blame).
     """
     direction: Direction = "out" if data.get("direction") == "reply" else "in"
-    values = dict(data.get("header", {}))
+    values, items = data.get("header", {}), data.get("items", [])
+    if not isinstance(values, Mapping) or not isinstance(items, list):
+        raise ValueError("a message has a header (an object) and items (a list)")  # noqa: TRY004 - one error for input
     header = _header_bytes(values, direction)
     name = data.get("layout")
     if name:
@@ -226,10 +234,10 @@ def from_json(data: Mapping[str, Any], catalogue: Catalogue) -> bytes:
     else:
         layout = catalogue.output(values.get("output_code", ""), values.get("business_code", ""))
     body = b""
-    if data.get("items"):
-        if layout is None:
-            raise ValueError(f"no table for {name or values.get('business_code')!r}: the items cannot be written")
-        body = _body_bytes(layout, data["items"])
+    if layout is not None:
+        body = _body_bytes(layout, items)
+    elif items or values.get("length", "") not in ("", f"{BODY_START:06d}"):
+        raise ValueError(f"no table for {name or values.get('business_code')!r}: the items cannot be written")
     if not values.get("length"):
         header = header[:392] + b"%06d" % (BODY_START + len(body))
     return header + b"\r\n" + body
@@ -243,29 +251,32 @@ def _header_bytes(values: Mapping[str, str], direction: Direction) -> bytes:
     out = []
     for f in known:
         item = Item(0, f.name, f.key, f.kind, f.size, "", 1, "", f.secret, f.note)
-        text = written(item, values.get(f.key, ""), None)
         try:
-            data = text.encode("ascii")
-        except UnicodeEncodeError:
-            raise EncodeError(f.key, None, "common items take ASCII only") from None
+            data = charset.encode(written(item, values.get(f.key, ""), None))
+        except charset.CharsetError as error:
+            raise EncodeError(f.key, None, str(error)) from None
         if len(data) > f.size:
             raise EncodeError(f.key, None, f"{len(data)} bytes, the item holds {f.size}")
         out.append(data.ljust(f.size))
     return b"".join(out)
 
 
-def _body_bytes(layout: Layout, items: Iterable[Mapping[str, Any]]) -> bytes:
+def _body_bytes(layout: Layout, items: Iterable[Any]) -> bytes:
     texts: list[str] = []
     for entry in items:
+        if not isinstance(entry, Mapping) or not isinstance(entry.get("id"), str):
+            raise ValueError("an item is an object with id, row and value")  # noqa: TRY004 - one error for input
         id_, row = entry["id"], entry.get("row")
         if id_ not in layout:
-            raise EncodeError(id_, row, f"{layout.name} has no such item")
-        start, stride, _ = layout.places[id_]
+            raise EncodeError(id_, None, f"{layout.name} has no such item")
+        start, stride, repeat = layout.places[id_]
+        if row is not None and (type(row) is not int or not 1 <= row <= repeat):
+            raise EncodeError(id_, None, f"row {row}: the table has rows 1 to {repeat} of it")
         at = start + ((row or 1) - 1) * stride
-        if at >= len(layout.order):
-            raise EncodeError(id_, row, "more rows than the table allows")
         texts.extend("" for _ in range(at + 1 - len(texts)))
         texts[at] = written(layout.item(id_), entry.get("value", ""), row)
+    if not texts:
+        return b""
     whole = layout.fixed + layout.rows_for(len(texts)) * layout.row
     texts.extend("" for _ in range(whole - len(texts)))
     return layout.join(texts)

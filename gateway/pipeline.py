@@ -27,7 +27,7 @@ from sekisho.gateway.context import AccountsOf, NumbersOf, RecordsOf, ScheduleOf
 from sekisho.gateway.directory import Directory, Hours
 from sekisho.gateway.passwords import Passwords
 from sekisho.handlers import Context, Handler, Outcome, Output, find, key_item, system_letter
-from sekisho.handlers.kit import User
+from sekisho.handlers.kit import User, single_items
 from sekisho.mailboxes.letters import PUSH, Account, Dispatch, Event, NewLetter, RequestState
 from sekisho.mailboxes.store import Unit
 
@@ -164,15 +164,9 @@ class Pipeline:
             errors = sorted([*errors, *findings], key=lambda error: error.offset)
         way.findings = way.findings + findings
         way.message = Message(content, header, layout, record, tuple(way.findings), tuple(errors))
-        results = [error.result for error in errors]
-        if way.handler is not None and way.handler.items is not None:
-
-            def code(rule: str, item: str, row: int = 0) -> ResultCode:
-                return ResultCode(layout.results.code_for(rule, item), item, row)
-
-            named = {(result.item, result.row) for result in results}
-            more = way.handler.items(record, code)
-            results += [result for result in more if (result.item, result.row) not in named]
+        if way.handler is None:  # admission would have refused
+            raise Refusal([ResultCode("A0001")], "business")
+        results = single_items(way.handler, way.message, self._catalogue)
         if results:
             raise Refusal(results, "items")
 

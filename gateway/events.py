@@ -1,7 +1,8 @@
 """The log: events, not sentences, to standard error.
 
 *Strategy.* ``noun.past_participle`` with fields by glossary name; one canonical line a message (``message.processed``).
-Content never appears, only numbers; secrets have no field to stand in. Standard output belongs to the commands.
+Content never appears, only numbers; secrets have no field to stand in, and tracebacks never show the values of
+variables, because those hold messages. Standard output belongs to the commands.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import sys
 from typing import Final
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 
 __all__ = ["configure"]
 
@@ -26,9 +28,17 @@ def configure(form: str = "console", level: str = "info") -> None:
     ]
     renderer: list[structlog.typing.Processor]
     if form == "json":
-        renderer = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        frames = ExceptionDictTransformer(show_locals=False)
+        renderer = [
+            structlog.processors.ExceptionRenderer(frames),
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ]
     else:
-        renderer = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        renderer = [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
     structlog.configure(
         processors=[*shared, *renderer],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),

@@ -45,7 +45,7 @@ class Submit(Protocol):
     The returned awaitable is not cancelled by a transport whose peer goes away: shield it.
     """
 
-    def __call__(self, envelope: Envelope) -> Awaitable[Receipt]:
+    def __call__(self, envelope: Envelope, /) -> Awaitable[Receipt]:
         """Take the envelope in."""
         ...
 

@@ -82,12 +82,12 @@ def _out_of_mail(content: bytes) -> tuple[bytes, list[str]]:
     return mail.content, about
 
 
-def decoded_lines(message: Message, *, whole: bool = False, mask: bool = False) -> list[str]:
+def decoded_lines(message: Message, *, whole: bool = False) -> list[str]:
     """A message for a person: what it is, common items, items by table, findings and errors with offsets.
 
-    ``whole`` shows blank items too; ``mask`` hides what a table calls secret.
+    ``whole`` shows blank items too. Nothing is hidden here.
     """
-    form = as_json(message, mask=mask)
+    form = as_json(message)
     layout = message.layout
     what = f"{form['direction']} {form['output_code'] or form['business_code'] or _BLANK}"
     if layout is not None:

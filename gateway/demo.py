@@ -42,8 +42,8 @@ async def run_demo(settings: Path, console: Console) -> bool:
                     _print_step(step, scenario, exchange, console)
 
                 result = await run_scenario(scenario, system, centre.target, now=Clock().now, watch=watch)
-                await _print_mailboxes(centre, console)
-                if not result.passed:
+                listed = await _print_mailboxes(centre, console)
+                if not (result.passed and listed):
                     console.print(Text("\nThe gateway's log:", style="bold"))
                     console.print(Text(centre.log), soft_wrap=True)
         except CentreFailed as failed:
@@ -51,7 +51,7 @@ async def run_demo(settings: Path, console: Console) -> bool:
             console.print(Text(failed.log), soft_wrap=True)
             return False
     _print_closing(result, time.monotonic() - start, console)
-    return result.passed
+    return result.passed and listed
 
 
 def _print_opening(centre: RunningCentre, system: InHouseSystem, console: Console) -> None:
@@ -84,8 +84,8 @@ def _print_step(step: StepResult, scenario: Scenario, exchange: int, console: Co
     print_problems(step, console)
 
 
-async def _print_mailboxes(centre: RunningCentre, console: Console) -> None:
-    """What ``sekisho mailbox list`` says of the gateway's store."""
+async def _print_mailboxes(centre: RunningCentre, console: Console) -> bool:
+    """What ``sekisho mailbox list`` says of the gateway's store; whether it could."""
     console.print()
     title = Text("The mailboxes: sekisho mailbox list ", style="bold")
     console.rule(title, align="left", characters="─", style="dim")
@@ -97,6 +97,7 @@ async def _print_mailboxes(centre: RunningCentre, console: Console) -> None:
     )
     output, _ = await process.communicate()
     console.print(Text(output.decode("utf-8", "replace").rstrip()), soft_wrap=True)
+    return process.returncode == 0
 
 
 def _print_closing(result: Result, seconds: float, console: Console) -> None:
@@ -111,7 +112,7 @@ def _print_closing(result: Result, seconds: float, console: Console) -> None:
     again = sum(isinstance(step, Again) for step in scenario.steps)
     console.print()
     if result.passed:
-        text = f"{sent} requests ({again} of them twice), {len(wanted)} replies, all as expected, in {seconds:.1f} s"
+        text = f"{sent} requests sent, {again} of them a repeat; {len(wanted)} replies, all as expected, in {seconds:.1f} s"
         console.print(Text.assemble(("✓ ", "green"), (text, "bold")))
     else:
         failed = ", ".join(f"{step.number} ({step.title})" for step in result.steps if step.problems)

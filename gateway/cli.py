@@ -33,6 +33,7 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "send": ("cli_conntest", "send"),
     "conntest": ("cli_conntest", "conntest"),
     "demo": ("cli_conntest", "demo"),
+    "prove": ("cli_prove", "prove"),
 }
 """Command -> the file beside this one and the name in it, in the order of ``--help``."""
 

@@ -8,7 +8,7 @@ found, everything that could be one is masked. Seeing the bytes unmasked is a li
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sekisho.codecs.header import BODY_START, fields
@@ -81,9 +81,8 @@ def piece(view: View, reference: str, tables: Catalogue) -> Piece:
 
 def _safe(message: Message, tables: Catalogue) -> Message:
     direction = message.header.direction
-    return replace(
-        read_message(masked(message), tables, direction=direction), findings=message.findings, errors=message.errors
-    )
+    shown = read_message(masked(message), tables, direction=direction)
+    return shown._replace(findings=message.findings, errors=message.errors)
 
 
 def parse_reference(reference: str) -> tuple[bool, int]:

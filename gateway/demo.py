@@ -112,8 +112,8 @@ def _print_closing(result: Result, seconds: float, console: Console) -> None:
     again = sum(isinstance(step, Again) for step in scenario.steps)
     console.print()
     if result.passed:
-        text = f"{sent} requests sent, {again} of them a repeat; {len(wanted)} replies, all as expected, in {seconds:.1f} s"
-        console.print(Text.assemble(("✓ ", "green"), (text, "bold")))
+        text = f"{sent} requests sent, {again} of them a repeat; {len(wanted)} replies, all as expected"
+        console.print(Text.assemble(("✓ ", "green"), (f"{text}, in {seconds:.1f} s", "bold")))
     else:
         failed = ", ".join(f"{step.number} ({step.title})" for step in result.steps if step.problems)
         console.print(Text(f"✗ not as expected: step {failed}", style="bold red"))

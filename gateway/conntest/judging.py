@@ -40,9 +40,10 @@ class Problem:
     def __str__(self) -> str:
         at = ""
         if self.item:
+            name = f" {self.name}" if self.name else ""
             row = f" row {self.row}" if self.row else ""
             byte = f" at byte {self.offset}" if self.offset is not None else ""
-            at = f" {self.item} {self.name}{row}{byte}"
+            at = f" {self.item}{name}{row}{byte}"
         return f"{self.where}{at}: expected {self.expected}; {self.came}"
 
 

@@ -144,15 +144,15 @@ async def run_scenario(
     order: int = 0,
     watch: Callable[[StepResult], None] | None = None,
 ) -> Result:
-    """Run every step and give the result. ``now`` is Japan time; ``order`` tells scenarios of one second apart.
+    """Run every step and give the result. ``now`` is Japan time; ``order`` tells scenarios apart that begin together.
 
     ``watch`` is called after every step. Never raises for what the other side does.
     """
     began = now()
     # 26 bytes of 電文引継情報: where from, when, which request. Unique in a run and against runs before it, because
     # the centre takes identical bytes with filled tags as one request.
-    stem = re.sub("[^A-Z0-9]", "", scenario.stem.upper())[:8] or "TEST"
-    tag = f"{stem}{began:%y%m%d%H%M%S}{order % 100:02d}"
+    stem = re.sub("[^A-Z0-9]", "", scenario.stem.upper())[:6] or "TEST"
+    tag = f"{stem}{began:%m%d%H%M%S}{began.microsecond // 1000:03d}{order % 100:02d}"
     run = _Run(scenario, system, target, tag, began, len(system.arrivals))
     run.variables |= {"tag": tag, "now": f"{began:%Y%m%d%H%M}", "seq": "000"}
     steps: list[StepResult] = []
@@ -189,7 +189,7 @@ def _title(step: Send | Again | Expect) -> str:
         return step.send
     if isinstance(step, Again):
         return f"{step.again} again"
-    return "nothing more" if step.expect == "none" else ", ".join(map(str, step.expect))
+    return "nothing more" if step.expect == "none" else ", ".join(reply.title or str(reply) for reply in step.expect)
 
 
 async def _send(run: _Run, step: Send | Again, number: int, title: str) -> StepResult:

@@ -146,7 +146,9 @@ class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=_KEY
     repeats: str = ""
 
     def __str__(self) -> str:
-        return self.reply if isinstance(self.reply, str) else self.reply.equals or self.reply.matches or "any reply"
+        if isinstance(self.reply, str):
+            return self.reply
+        return self.reply.equals or (f"/{self.reply.matches}/" if self.reply.matches else "any reply")
 
     def names(self, output_code: str) -> bool:
         """Whether a reply with this output code is one of these."""

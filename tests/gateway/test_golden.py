@@ -2,8 +2,8 @@
 
 A case is a folder ``samples/<business code>/<case>``: ``request.txt``, ``reply-1.txt`` ... and ``case.toml``, which
 says who sends it (``from``), into which box each reply comes, and which common items and items (``any``) may differ
-from run to run. ``before`` names cases that are sent first; such a case, and one with ``fresh``, has a gateway of its own, so
-that the numbers it is given are the first ones.
+from run to run. ``before`` names cases that are sent first; such a case, and one with ``fresh``, has a gateway of its
+own, so that the numbers it is given are the first ones.
 """
 
 import tomllib

@@ -69,10 +69,13 @@ class Catalogue:
         return self.layouts.get(name) or self.layouts.get(self.aliases.get(name, ""))
 
     def request(self, business_code: str, body_size: int = 0) -> Layout | None:
-        """The table that reads a request of ``business_code`` whose body has ``body_size`` bytes."""
+        """The table that reads a request of ``business_code`` whose body has ``body_size`` bytes.
+
+        A body is longer than its own table only if one CRLF too many does not account for it.
+        """
         name = business_code + ".in"
         layout = self.layouts.get(name) or self.get(name)
-        if business_code in self.long_forms and layout is not None and body_size > layout.most_bytes:
+        if business_code in self.long_forms and layout is not None and body_size > layout.most_bytes + 2:
             return self.get(self.long_forms[business_code])
         return layout
 

@@ -62,7 +62,7 @@ def upgrade(path: Path) -> int:
     make one store. Raises UnknownSchema if the file is newer than this release or not a store, StoreError on failure.
     """
     found = version(path)
-    if found == 0 or (found or 0) > SCHEMA_VERSION:
+    if found is not None and not 0 < found <= SCHEMA_VERSION:
         check(path)
     if found == SCHEMA_VERSION:
         return SCHEMA_VERSION

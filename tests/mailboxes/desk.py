@@ -18,7 +18,7 @@ def furnish(store: Store) -> None:
         unit.put_box(Box("B3", "B3@SMTP.EXAMPLE", doors=("pop3", "smtp-push"), push="127.0.0.1:2626"))
 
 
-def new_request(idem: str = "r1", **fields: Any) -> NewRequest:
+def new_request(idem: str = "r1", **fields: Any) -> NewRequest:  # noqa: ANN401 - any field of the value
     """A request of lane L1."""
     made = NewRequest(
         lane="L1",
@@ -36,7 +36,7 @@ def new_request(idem: str = "r1", **fields: Any) -> NewRequest:
     return replace(made, **fields)
 
 
-def new_letter(request: int, part: int = 0, **fields: Any) -> NewLetter:
+def new_letter(request: int, part: int = 0, **fields: Any) -> NewLetter:  # noqa: ANN401 - any field of the value
     """A letter to B1 that is due at 2000."""
     made = NewLetter(
         request=request,
@@ -55,12 +55,12 @@ def new_letter(request: int, part: int = 0, **fields: Any) -> NewLetter:
     return replace(made, **fields)
 
 
-def new_account(user_id: str = "1ANACA0A", **fields: Any) -> Account:
+def new_account(user_id: str = "1ANACA0A", **fields: Any) -> Account:  # noqa: ANN401 - any field of the value
     """An account with nothing but a hash."""
     return replace(Account(user_id, "hash"), **fields)
 
 
-def keep(store: Store, *idems: str, finished: bool = True, letters: int = 1, **fields: Any) -> list[int]:
+def keep(store: Store, *idems: str, finished: bool = True, letters: int = 1, **fields: Any) -> list[int]:  # noqa: ANN401 - any field of the value
     """Journal requests, each with so many letters, in one transaction; their numbers."""
     numbers = []
     with store.transaction() as unit:

@@ -129,7 +129,7 @@ def test_next_due_is_none_where_nothing_ever_is(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    "mark,state,due",
+    ("mark", "state", "due"),
     [
         (Mark(1, "delivered", 5, 99, "250 ok"), "delivered", None),
         (Mark(1, "deferred", 5, 99, "451 later"), "waiting", 99),
@@ -172,7 +172,7 @@ def test_a_fetched_letter_is_marked_as_well(store: Store) -> None:
 
 
 def test_hasten(store: Store) -> None:
-    """hasten: due at once, delivered or not, attempts anew, delivered mark kept; only push boxes, never deleted ones."""
+    """hasten: due at once, delivered or not, attempts anew, delivered mark kept; push boxes only, no deleted ones."""
     with store.transaction() as unit:
         number = unit.journal(new_request())
         for part, box in enumerate(("B1", "B1", "B2", "B1")):
@@ -191,7 +191,7 @@ def test_hasten(store: Store) -> None:
 
 
 def test_deleted_letters_are_out_of_their_box(store: Store) -> None:
-    """delete_letters: for good; listed under state deleted only, never due, not counted; the bytes stay until purged."""
+    """delete_letters: for good; listed under state deleted only, never due, not counted; the bytes stay."""
     keep(store, "r1", "r2")
     with store.transaction() as unit:
         unit.delete_letters([1, 99], 6)
@@ -223,7 +223,7 @@ def test_undelivered_counts_by_output_code(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    "query,numbers",
+    ("query", "numbers"),
     [
         (LetterQuery(), [4, 3, 2, 1]),
         (LetterQuery(limit=2), [4, 3]),

@@ -27,7 +27,7 @@ def test_a_block_that_ends_is_kept_and_counted(store: Store) -> None:
 def test_a_block_that_raises_is_undone_and_not_counted(store: Store) -> None:
     """transaction: undone when it raises; the exception goes on; the next transaction starts from before."""
     before = store.commits
-    with pytest.raises(Oops), store.transaction() as unit:
+    with pytest.raises(Oops), store.transaction() as unit:  # noqa: PT012 - the block is what is tested
         number = unit.journal(new_request())
         unit.add_letter(new_letter(number))
         unit.put_place(Place("1AW01", "5WHSE"))
@@ -65,7 +65,7 @@ def test_a_savepoint_that_raises_undoes_only_itself(store: Store) -> None:
     """savepoint: undoes everything written inside, keeps what was before, and the exception goes on."""
     with store.transaction() as unit:
         first = unit.journal(new_request("r1"))
-        with pytest.raises(Oops), unit.savepoint():
+        with pytest.raises(Oops), unit.savepoint():  # noqa: PT012 - the block is what is tested
             unit.finish(first, state=DONE, result="x", key="", at=1)
             unit.add_letter(new_letter(first))
             unit.journal(new_request("r2"))
@@ -90,7 +90,7 @@ def test_a_savepoint_undoes_what_had_reached_the_engine(store: Store, look: bool
     """savepoint: the same when reads or records inside made the batch go to the engine, before or after."""
     with store.transaction() as unit:
         first = unit.journal(new_request("r1"))
-        with pytest.raises(Oops), unit.savepoint():
+        with pytest.raises(Oops), unit.savepoint():  # noqa: PT012 - the block is what is tested
             unit.add_letter(new_letter(first, 0))
             with unit.savepoint():
                 unit.add_letter(new_letter(first, 1))
@@ -121,7 +121,7 @@ def test_an_inner_savepoint_does_not_take_the_outer_one_along(store: Store) -> N
     with store.transaction() as unit, unit.savepoint():
         number = unit.journal(new_request())
         unit.put_record("k", "outer", {}, 1)
-        with pytest.raises(Oops), unit.savepoint():
+        with pytest.raises(Oops), unit.savepoint():  # noqa: PT012 - the block is what is tested
             unit.put_record("k", "inner", {}, 1)
             unit.add_letter(new_letter(number))
             raise Oops
@@ -217,7 +217,7 @@ def test_what_has_ended_refuses(store: Store) -> None:
         lambda: unit.add_event(Event(1, "a", "b.c")),
         lambda: unit.put_record("k", "a", {}, 1),
         lambda: unit.find_request("r1"),
-        lambda: unit.accounts(),
+        unit.accounts,
         lambda: unit.savepoint().__enter__(),
     ):
         with pytest.raises(StoreError):

@@ -39,9 +39,12 @@ class Addressing:
         self._operators = operators
 
     def reply(self, view: View, account: Account, output_code: str) -> Addressee | None:
-        """The box for a reply to a request of this user (INQ); None if the user has no box at all."""
-        box = self._user_box(view, account.id, output_code) or self._operators_box(view)
-        return Addressee(box, account.id, "Q") if box else None
+        """The box for a reply to a request of this user (INQ); None if not even the operators have a box."""
+        box = self._user_box(view, account.id, output_code)
+        if box is not None:
+            return Addressee(box, account.id, "Q")
+        operators = self._operators_box(view)
+        return Addressee(operators, account.id, "Q", stray=True) if operators else None
 
     def of(self, view: View, to: Sender | Originator | Party, account: Account, output_code: str) -> Addressee | None:
         """The addressee of an output of ``account``'s request; None if not even the operators have a box."""

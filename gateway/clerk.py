@@ -2,9 +2,9 @@
 
 *Strategy.* Everything to be durable is put before the clerk; whatever has gathered while the last commit ran is the
 next batch, without any timer. A batch is one transaction with a savepoint a message: journal, process, letters; then
-one synced commit; then all the yeses. What would hold the batch up (a password to verify, slow work, a batch already over
-its time) is journalled and answered now and processed in a later batch, in the order of its lane. A crash leaves at
-worst requests in state received: they are processed at the next start.
+one synced commit; then all the yeses. What would hold the batch up (a password to verify, slow work, a batch that is
+already over its time) is journalled and answered now and processed in a later batch, in the order of its lane. A crash
+leaves at worst requests in state received: they are processed at the next start.
 
 Nothing is answered before the commit that holds it. If a commit fails, nobody in the batch gets a yes and the clerk
 stops for good: what the disk did is not known any more (reliability, "Durability").
@@ -29,16 +29,18 @@ from sekisho.gateway.admission import PasswordUnknown
 from sekisho.gateway.clock import Clock
 from sekisho.gateway.directory import Directory
 from sekisho.gateway.intake import Intake, Taken, reopened
+from sekisho.gateway.lanes import Lanes
 from sekisho.gateway.passwords import Passwords
 from sekisho.gateway.pipeline import Pipeline, Processed
 from sekisho.mailboxes.letters import Dispatch, Mark, RequestState
 from sekisho.mailboxes.store import Store, StoreError, Unit
 from sekisho.transports.base import Receipt, Verdict
 
-__all__ = ["Clerk", "ClerkLimits"]
+__all__ = ["Batch", "Clerk", "ClerkLimits", "Job"]
 
 log = structlog.get_logger("sekisho.clerk")
 _BUSY: Final = Receipt(Verdict.BUSY, "busy, try again later")
+_BACKLOG: Final = Receipt(Verdict.FULL, "too many of your messages wait to be processed, try again later")
 _FULL: Final = Receipt(Verdict.FULL, "storage is short, try again later")
 _TRIES: Final = 3
 """Batches undone in a row before the clerk gives up: a full disk may recover, a broken one does not."""
@@ -86,20 +88,11 @@ class _Nudge:
     """Commit what rides along, though nothing else came."""
 
 
-_Job = _Submission | _Call | _Verified | _Nudge | None
+Job = _Submission | _Call | _Verified | _Nudge | None
 
 
 @dataclass(slots=True)
-class _Lane:
-    """Requests of one sender that are journalled and not processed. ``blocked`` while its head waits for a verdict."""
-
-    waiting: deque[tuple[int, Envelope | None, int]] = field(default_factory=deque)
-    bytes: int = 0
-    blocked: bool = False
-
-
-@dataclass(slots=True)
-class _Batch:
+class Batch:
     """What one commit holds, and what is said after it."""
 
     yes: list[tuple[asyncio.Future[Receipt], Receipt]] = field(default_factory=list)
@@ -108,6 +101,7 @@ class _Batch:
     lines: list[dict[str, Any]] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     changed: bool = False
+    size: int = 0
 
 
 class Clerk:
@@ -142,10 +136,10 @@ class Clerk:
         self._on_letters = on_letters
         self._on_marked = on_marked
         self._on_fatal = on_fatal
-        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
         self._marks: deque[Mark] = deque()
-        self._lanes: dict[str, _Lane] = {}
-        self._ready: deque[str] = deque()
+        most = self._limits
+        self._lanes = Lanes(most.lane_messages, most.lane_bytes, most.waiting_bytes)
         self._verifiers = ThreadPoolExecutor(2, "sekisho-verify")
         self._thread = threading.Thread(target=self._run, name="sekisho-clerk", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -167,12 +161,11 @@ class Clerk:
     def _reload(self) -> None:
         """The lanes as the store has them: at the start, and after a batch that was undone."""
         self._lanes.clear()
-        self._ready.clear()
         with self._store.view() as view:
             for number in view.received():
                 request = view.request(number)
                 if request is not None:
-                    self._defer(request.lane, number, None, 0)
+                    self._lanes.defer(request.lane, number, None, 0)
 
     async def stop(self) -> None:
         """Process what waits, commit it, and end the thread."""
@@ -209,7 +202,10 @@ class Clerk:
     def call(self, function: Callable[[Unit], Any]) -> Future[Any]:
         """Run something in a transaction; the future has its result after the commit, or its exception."""
         answer: Future[Any] = Future()
-        self._jobs.put(_Call(function, answer))
+        if self._dead:
+            answer.set_exception(StoreError("the clerk has stopped; nothing is kept any more"))
+        else:
+            self._jobs.put(_Call(function, answer))
         return answer
 
     def watch_disk(self) -> None:
@@ -222,7 +218,7 @@ class Clerk:
     @property
     def backlog(self) -> int:
         """Requests that are journalled and not processed."""
-        return sum(len(lane.waiting) for lane in self._lanes.values())
+        return len(self._lanes)
 
     # On the thread -----------------------------------------------------------------------------------------------
 
@@ -230,14 +226,14 @@ class Clerk:
         stopping = False
         try:
             while True:
-                jobs, ended = self._gather(wait=not self._ready and not stopping)
+                jobs, ended = self._gather(wait=not self._lanes.ready and not stopping)
                 stopping = stopping or ended
                 if jobs:
                     self._commit(jobs)
-                if self._ready:
+                if self._lanes.ready:
                     self._commit([])  # what was deferred, in a commit of its own: nobody's yes waits for it
                 elif stopping and not jobs:
-                    if not any(lane.blocked for lane in self._lanes.values()):
+                    if not self._lanes.blocked:
                         self._flush()
                         return
                     time.sleep(0.005)  # a password is being verified; its lane comes back
@@ -252,9 +248,9 @@ class Clerk:
         if self._marks:
             self._commit([])
 
-    def _gather(self, *, wait: bool) -> tuple[list[_Job], bool]:
+    def _gather(self, *, wait: bool) -> tuple[list[Job], bool]:
         """Whatever waits now, up to the batch's bounds; whether the end was asked for."""
-        jobs: list[_Job] = []
+        jobs: list[Job] = []
         size = 0
         try:
             job = self._jobs.get(block=wait)
@@ -271,19 +267,19 @@ class Clerk:
             pass
         return jobs, False
 
-    def _commit(self, jobs: list[_Job]) -> None:
+    def _commit(self, jobs: list[Job]) -> None:
         """One batch: one transaction, one commit, then the answers. Without jobs it is the turn of what was deferred.
 
         If the batch cannot be done it is undone whole and its senders are told to come again; if the commit itself
         fails, what the disk holds is unknown: that ends the clerk.
         """
-        if self._store.changed_elsewhere():
-            self._directory.forget()
-        batch = _Batch()
+        batch = Batch(size=sum(len(job.envelope.raw) for job in jobs if type(job) is _Submission))
         marks = batch.marks = [self._marks.popleft() for _ in range(len(self._marks))]
         ready = False
         try:
             with self._store.transaction() as unit:
+                if self._store.changed_elsewhere():  # asked inside: from here on nobody else can write
+                    self._directory.forget()
                 if marks:
                     unit.mark(marks)  # first: what was delivered must not count as waiting in this batch
                 began = time.monotonic()
@@ -295,12 +291,11 @@ class Clerk:
                     elif type(job) is _Call:
                         self._obey(job, unit, batch)
                     elif type(job) is _Verified:
-                        self._unblock(job.lane)
+                        self._lanes.unblock(job.lane)
                 ready = True
         except Exception as error:
-            self._waiting_bytes -= sum(len(job.envelope.raw) for job in jobs if type(job) is _Submission)
             self._answer_all(jobs, _FAILED)
-            if ready or self._undone > _TRIES:
+            if self._undone > _TRIES or (ready and not self._store_goes_on()):
                 raise
             self._undone += 1
             log.exception("batch.undone", jobs=len(jobs), error=repr(error))
@@ -310,12 +305,19 @@ class Clerk:
             return
         self._undone = 0
         self.batches += 1
-        self._say(jobs, batch)
+        self._say(batch)
 
-    def _say(self, jobs: list[_Job], batch: _Batch) -> None:
+    def _store_goes_on(self) -> bool:
+        """Whether a failed commit was one that left nothing behind (a full disk): the store then begins another."""
+        try:
+            with self._store.transaction():
+                return True
+        except StoreError:
+            return False
+
+    def _say(self, batch: Batch) -> None:
         """After the commit: the yeses, the letters, the lines of the log."""
-        self._waiting_bytes -= sum(len(job.envelope.raw) for job in jobs if type(job) is _Submission)
-        self.accepted += len(batch.yes)
+        self.accepted += sum(receipt.verdict is Verdict.ACCEPTED for _, receipt in batch.yes)
         if batch.changed:
             self._directory.forget()
         for call, result, error in batch.calls:
@@ -328,22 +330,21 @@ class Clerk:
         for line in batch.lines:
             log.info("message.processed", **line)
 
-    def _announce(self, batch: _Batch) -> None:
+    def _announce(self, batch: Batch) -> None:
+        self._waiting_bytes -= batch.size  # here, where it is added to: += on two threads loses counts
         for answer, receipt in batch.yes:
             if not answer.done():
                 answer.set_result(receipt)
-        if batch.letters:
-            self._on_letters(batch.letters)
         if batch.marks:
             self._on_marked([mark.number for mark in batch.marks])
+        if batch.letters:
+            self._on_letters(batch.letters)
 
-    def _take(self, job: _Submission, unit: Unit, batch: _Batch, began: float) -> None:
+    def _take(self, job: _Submission, unit: Unit, batch: Batch, began: float) -> None:
         """Journal one submission, and process it in the same commit where that does not hold the others up."""
-        lane = self._lanes.get(self._intake.lane(job.envelope))
-        if lane is not None and (
-            len(lane.waiting) >= self._limits.lane_messages or lane.bytes >= self._limits.lane_bytes
-        ):
-            batch.yes.append((job.answer, _BUSY))
+        lane = self._intake.lane(job.envelope)
+        if self._lanes.full(lane):
+            batch.yes.append((job.answer, _BACKLOG))
             return
         taken = self._intake.take(job.envelope, unit, self._clock.us())
         batch.yes.append((job.answer, taken.receipt))
@@ -353,26 +354,38 @@ class Clerk:
             return
         handler = self._pipeline.handler(taken.business_code)
         held = time.monotonic() - began > self._limits.hold_seconds
-        if lane is not None or held or (handler is not None and handler.slow):
-            self._defer(taken.lane, taken.number, job.envelope, len(job.envelope.raw))
+        if lane in self._lanes or held or (handler is not None and handler.slow):
+            self._lanes.defer(lane, taken.number, job.envelope, len(job.envelope.raw))
             return
         try:
             self._process(taken, job.envelope, unit, batch)
         except PasswordUnknown as unknown:
-            self._defer(taken.lane, taken.number, job.envelope, len(job.envelope.raw))
-            self._verify(taken.lane, unknown)
+            self._lanes.defer(lane, taken.number, job.envelope, len(job.envelope.raw))
+            self._verify(lane, unknown)
 
-    def _process(self, taken: Taken, envelope: Envelope, unit: Unit, batch: _Batch) -> None:
+    def _process(self, taken: Taken, envelope: Envelope, unit: Unit, batch: Batch) -> None:
         """Process one journalled request; the letters wait for the commit."""
         now_us = self._clock.us()
         repeated = self._intake.repeats(taken, envelope, unit, now_us)
         if repeated is not None:
             batch.letters += self._again(unit, repeated)
             return
-        done = self._pipeline.process(taken.number, envelope, unit)
+        try:
+            with unit.savepoint():
+                done = self._pipeline.process(taken.number, envelope, unit)
+                again = self._again(unit, done.again) if done.again else []
+        except (PasswordUnknown, StoreError):
+            raise
+        except Exception:
+            # The pipeline answers what goes wrong in a business; this is a fault of the house. One message must not
+            # undo its neighbours: operators find it in quarantine.
+            log.exception("request.parked", request=taken.number)
+            self._directory.forget()
+            unit.finish(taken.number, state=RequestState.PARKED, result="", key="", at=now_us)
+            unit.quarantine(taken.number, "A0007", now_us)
+            return
         batch.letters += done.letters
-        if done.again:
-            batch.letters += self._again(unit, done.again)
+        batch.letters += again
         batch.lines.append(_line(taken, done))
 
     def _again(self, unit: Unit, letters: tuple[int, ...]) -> list[Dispatch]:
@@ -393,53 +406,23 @@ class Clerk:
 
     # Lanes -------------------------------------------------------------------------------------------------------
 
-    def _defer(self, name: str, number: int, envelope: Envelope | None, size: int) -> None:
-        lane = self._lanes.setdefault(name, _Lane())
-        lane.waiting.append((number, envelope, size))
-        lane.bytes += size
-        if len(lane.waiting) == 1 and not lane.blocked:
-            self._ready.append(name)
-
-    def _unblock(self, name: str) -> None:
-        lane = self._lanes.get(name)
-        if lane is not None and lane.blocked:
-            lane.blocked = False
-            self._ready.append(name)
-
-    def _work_deferred(self, unit: Unit, batch: _Batch, began: float) -> None:
+    def _work_deferred(self, unit: Unit, batch: Batch, began: float) -> None:
         """Process deferred requests, the lanes in turn, until the time of a batch is over (at least one)."""
         for turn in range(self._limits.batch_messages):
-            if not self._ready or (turn and time.monotonic() - began > self._limits.hold_seconds):
+            if not self._lanes.ready or (turn and time.monotonic() - began > self._limits.hold_seconds):
                 return
-            name = self._ready.popleft()
-            lane = self._lanes[name]
-            number, envelope, size = lane.waiting[0]
+            name, first = self._lanes.turn()
             try:
-                with unit.savepoint():
-                    envelope = envelope or reopened(unit, number)
-                    self._process(self._intake.taken(envelope, number), envelope, unit, batch)
+                envelope = first.envelope or reopened(unit, first.number)
+                self._process(self._intake.taken(envelope, first.number), envelope, unit, batch)
             except PasswordUnknown as unknown:
-                lane.waiting[0] = (number, envelope, size)
                 self._verify(name, unknown)
                 continue
-            except StoreError:
-                raise
-            except Exception:
-                # The pipeline answers what goes wrong in a business; this is the journal or the store's rows.
-                log.exception("request.parked", request=number)
-                unit.finish(number, state=RequestState.PARKED, result="", key="", at=self._clock.us())
-            lane.waiting.popleft()
-            lane.bytes -= size
-            if lane.waiting:
-                self._ready.append(name)
-            else:
-                del self._lanes[name]
+            self._lanes.done(name)
 
     def _verify(self, name: str, unknown: PasswordUnknown) -> None:
         """Verify a password beside the batch; its lane waits, the others go on."""
-        self._lanes[name].blocked = True
-        if name in self._ready:
-            self._ready.remove(name)
+        self._lanes.block(name)
 
         def verify() -> None:
             try:
@@ -451,7 +434,9 @@ class Clerk:
 
     # Orders ------------------------------------------------------------------------------------------------------
 
-    def _obey(self, call: _Call, unit: Unit, batch: _Batch) -> None:
+    def _obey(self, call: _Call, unit: Unit, batch: Batch) -> None:
+        if not call.answer.set_running_or_notify_cancel():
+            return  # nobody wants it any more, and a cancelled future takes no result
         try:
             with unit.savepoint():
                 result = call.function(unit)
@@ -461,13 +446,14 @@ class Clerk:
             batch.changed = True
             batch.calls.append((call, result, None))
 
-    def _answer_all(self, jobs: list[_Job], receipt: Receipt) -> None:
+    def _answer_all(self, jobs: list[Job], receipt: Receipt) -> None:
         answers = [(job.answer, receipt) for job in jobs if type(job) is _Submission]
         for job in jobs:
-            if type(job) is _Call:
+            if type(job) is _Call and (job.answer.running() or job.answer.set_running_or_notify_cancel()):
                 job.answer.set_exception(StoreError("the commit failed; nothing was kept"))
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._announce, _Batch(yes=answers))
+            size = sum(len(job.envelope.raw) for job in jobs if type(job) is _Submission)
+            self._loop.call_soon_threadsafe(self._announce, Batch(yes=answers, size=size))
 
     def _refuse_rest(self) -> None:
         rest, _ = self._gather(wait=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from sekisho.gateway.clock import from_us
 from sekisho.mailboxes.letters import Account, Box, Office, Place, Route, Window
@@ -15,6 +16,8 @@ from sekisho.mailboxes.store import View
 
 __all__ = ["Directory", "Hours"]
 
+REMEMBERED: Final = 10_000
+"""Answers of a kind that are remembered, like the verified passwords: a centre's users are fewer."""
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -43,9 +46,16 @@ class Directory:
         self._defaults: dict[str, str] = {}
         self._tables: _Tables | None = None
 
+    def _bound(self) -> None:
+        """Forget when too much is remembered: most keys come from messages, so strangers invent them."""
+        caches = (self._accounts, self._codes, self._owners, self._boxes, self._by_address, self._places)
+        if any(len(cache) > REMEMBERED for cache in caches):
+            self.forget()
+
     def account(self, view: View, user_id: str) -> Account | None:
         """The account of a user ID."""
         if user_id not in self._accounts:
+            self._bound()
             self._accounts[user_id] = view.account(user_id)
         return self._accounts[user_id]
 

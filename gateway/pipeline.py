@@ -25,11 +25,12 @@ from sekisho.gateway.admission import Admission, PasswordUnknown
 from sekisho.gateway.clock import Clock, from_us, to_us
 from sekisho.gateway.context import AccountsOf, NumbersOf, RecordsOf, ScheduleOf, WaitingOf
 from sekisho.gateway.directory import Directory, Hours
+from sekisho.gateway.intake import reopened
 from sekisho.gateway.passwords import Passwords
-from sekisho.handlers import Context, Handler, Outcome, Output, find, key_item, system_letter
+from sekisho.handlers import Context, Handler, Originator, Outcome, Output, find, key_item, system_letter
 from sekisho.handlers.kit import User, single_items
 from sekisho.mailboxes.letters import PUSH, Account, Dispatch, Event, NewLetter, RequestState
-from sekisho.mailboxes.store import Unit
+from sekisho.mailboxes.store import StoreError, Unit
 
 __all__ = ["Pipeline", "Processed"]
 
@@ -66,6 +67,8 @@ class _Way:
     handler: Handler | None = None
     message: Message | None = None
     findings: list[Deviation] = field(default_factory=list)
+    decided: bool = False
+    """The handler has been called, so it may have written."""
 
 
 class Pipeline:
@@ -123,7 +126,7 @@ class Pipeline:
         except PasswordUnknown:
             raise
         except Refusal as refusal:
-            if refusal.stage == "handler":
+            if way.decided:
                 self._directory.forget()  # the handler may have written to an account that is now undone
             done = self._refused(way, refusal, unit, now_us)
         except Exception:
@@ -176,6 +179,7 @@ class Pipeline:
         account, handler, message = way.account, way.handler, way.message
         if account is None or handler is None or message is None:  # the steps before would have refused
             raise Refusal([ResultCode("A0007")], "handler")
+        way.decided = True
         boxes = [box for box in (account.box, *self._directory.routed_boxes(unit, account.id)) if box]
         context = Context(
             user=User(account.id, account.trade, account.specialist, account.in_house),
@@ -205,43 +209,43 @@ class Pipeline:
         if outcome.notice:
             code = self._notice_code(way)
             body = self._notice_body(outcome)
-            to = self._addressing.reply(unit, account, code)
+            to = self._addressing.reply(unit, account, code.rstrip())
             self._put(way, unit, done, part, code, "R", to, f"{first} {outcome.key}".rstrip(), body, now_us)
         for output in outcome.outputs:
             part += 1
             code = output.code.ljust(7)
             to = self._addressing.of(unit, output.to, account, output.code.rstrip())
             subject = outcome.key if output.subject is None else output.subject
-            self._put(way, unit, done, part, code, output.kind, to, subject, self._body(output), now_us)
+            tags = _tags_of(unit, output.to.request) if isinstance(output.to, Originator) else None
+            self._put(way, unit, done, part, code, output.kind, to, subject, self._body(output), now_us, tags)
         return done
 
     def _refused(self, way: _Way, refusal: Refusal, unit: Unit, now_us: int) -> Processed:
         """The notice of a refusal, to whoever may be told; what nobody may be told of lies in quarantine."""
         key = refusal.key or self._key(way)
-        first = str(refusal.results[0])
-        done = Processed(
-            first, key, errors=refusal.results, stage=refusal.stage, findings=len(way.findings)
-        )
+        named = refusal.results or (ResultCode("A0007"),)  # a handler that refuses without saying why is at fault
+        first = str(named[0])
+        done = Processed(first, key, errors=named, stage=refusal.stage, findings=len(way.findings))
         code = self._notice_code(way)
-        to = self._told(way, refusal, unit, code)
-        results = result_block(refusal.results)
-        if to is None or refusal.results[0].code in ("A0003", "A0005"):
-            unit.quarantine(way.number, refusal.results[0].code, now_us)
+        to = self._told(way, named[0].code, refusal.stage, unit, code.rstrip())
+        results = result_block(named)
+        if to is None or named[0].code in ("A0003", "A0005"):
+            unit.quarantine(way.number, named[0].code, now_us)
         if to is not None:
             body = f"{results}\r\n{key:<11}\r\n" if key else f"{results}\r\n"
             self._put(way, unit, done, _NOTICE_PART, code, "R", to, f"{first} {key}".rstrip(), body.encode(), now_us)
         return done
 
-    def _told(self, way: _Way, refusal: Refusal, unit: Unit, code: str) -> Addressee | None:
+    def _told(self, way: _Way, result: str, stage: str, unit: Unit, code: str) -> Addressee | None:
         """Who hears of a refusal (decisions, "Order of checks").
 
         The header's user; where the link is somebody else's (A0013) or the user is unknown, the box whose address sent
         the mail; never an unregistered address.
         """
         account = way.account
-        if account is not None and refusal.results[0].code != "A0013":
+        if account is not None and result != "A0013":
             return self._addressing.reply(unit, account, code)
-        if account is None and refusal.stage == "header":
+        if account is None and stage == "header":
             return None
         box = self._directory.box_of_address(unit, way.envelope.sender) if way.envelope.sender else None
         if box is not None:
@@ -256,7 +260,7 @@ class Pipeline:
         layout = self._catalogue.request(way.header.business_code) or message.layout
         item = key_item(layout)
         key = message.record.text(item) if item and item in message.layout else ""
-        return key if key.isascii() and len(key) <= 11 else ""
+        return key if key.isascii() and key.isprintable() and len(key) <= 11 else ""
 
     def _notice_code(self, way: _Way) -> str:
         """``*`` + system letter + business code; ``*CCMSG `` where the failure belongs to no business."""
@@ -292,8 +296,9 @@ class Pipeline:
         subject: str,
         body: bytes,
         now_us: int,
+        tags: bytes | None = None,
     ) -> None:
-        """One output into its box; with a push door it is due at once."""
+        """One output into its box; with a push door it is due at once. ``tags``: the message whose tags it carries."""
         if to is None:
             unit.add_event(Event(now_us, "addressing", "output.unaddressed", way.number, None, code))
             log.warning("output.unaddressed", request=way.number, output_code=code)
@@ -304,7 +309,7 @@ class Pipeline:
         notice = kind == "R"
         content = (
             build_reply_header(
-                way.envelope.content,
+                way.envelope.content if tags is None else tags,
                 output_code=code,
                 received_at=way.received,
                 user_code=to.user[:5],
@@ -338,3 +343,11 @@ class Pipeline:
             done.letters.append(
                 Dispatch(stored.number, to.box.id, stored.uid, stored.uid_validity, now_us, due, 0, content)
             )
+
+
+def _tags_of(unit: Unit, request: int) -> bytes:
+    """The message of an earlier request, for EXZ outputs carry its tags (wire reference 2.4); empty if it is gone."""
+    try:
+        return reopened(unit, request).content
+    except (LookupError, StoreError):
+        return b""

@@ -152,10 +152,8 @@ def encode(file: str, output: str | None, generation: str, handlers: tuple[str, 
         raise SetupFailed(f'{file}: no JSON form of a NACCS EDI message ("format": "naccs")')
     try:
         content = from_json(data, load_catalogue(generation, handlers))
-    except KeyError as error:
-        raise Unacceptable(f"{file}: an item has no {error}; decode --json shows the form") from None
-    except (ValueError, TypeError, AttributeError) as error:
-        raise Unacceptable(f"{file}: {error}") from None
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise Unacceptable(f"{file}: {error}; `sekisho decode --json` shows the form") from None
     if output is None:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()

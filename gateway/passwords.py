@@ -16,7 +16,7 @@ from collections import OrderedDict
 from typing import Final
 
 from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerifyMismatchError
+from argon2.exceptions import InvalidHashError, VerificationError
 
 __all__ = ["Passwords", "hash_password", "matches_password"]
 
@@ -38,7 +38,7 @@ def matches_password(stored: str, password: str) -> bool:
     """Whether the hash was made from this password. Takes about 20 ms; an empty or broken hash matches nothing."""
     try:
         return _HASHER.verify(stored, password)
-    except (VerifyMismatchError, InvalidHashError):
+    except (VerificationError, InvalidHashError):
         return False
 
 

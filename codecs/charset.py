@@ -34,6 +34,7 @@ KINDS: Final = ("an", "sn", "n", "n0", "j", "date", "time", "flag")
 
 # Both spellings of these six characters are encoded; decoding gives CP932's (decisions, "Text").
 _SPELLINGS: Final = str.maketrans("〜−‖¢£¬", "～－∥￠￡￢")
+_NEVER: Final = bytes([*range(0x80, 0x8E), *range(0x90, 0xA1), 0xFF])  # in no EUC-JP text
 _USUAL: Final = bytes([0x0A, *range(0x20, 0x7F), *range(0xA1, 0xFF)])
 # JIS X 0212 (SS3) is read with Python's table; a pair with CP932's; SS2 is half-width kana.
 _UNIT: Final = re.compile(rb"[\x00-\x7f]+|(?:[\xa1-\xfe]{2})+|(?:\x8e[\xa1-\xdf])+|\x8f[\xa1-\xfe]{2}")
@@ -138,10 +139,12 @@ def _decode_slowly(data: bytes) -> str:
 
 def decode_anyway(data: bytes) -> str:
     """Text of bytes that may not be EUC-JP, to show to a person: U+FFFD stands for each byte above 0x7F then."""
-    try:
-        return decode(data)
-    except CharsetError:
-        return data.decode("ascii", "replace")
+    if data.translate(None, _NEVER) == data:
+        try:
+            return decode(data)
+        except CharsetError:
+            pass
+    return data.decode("ascii", "replace")
 
 
 def encode(text: str) -> bytes:

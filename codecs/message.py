@@ -32,6 +32,7 @@ __all__ = ["Catalogue", "Message", "as_json", "from_json", "is_reply", "read_mes
 
 _KINDS: Final = b"RCPMTU"
 _CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]")
+_HIGH: Final = re.compile(rb"[\x80-\xff]")
 _NOTICE_SIZE: Final = 77
 """Body of a result notice without a key: 75 bytes and CRLF [client]."""
 
@@ -179,10 +180,16 @@ def _check_reply(content: bytes, *, tolerate_length: bool) -> tuple[list[Deviati
     control = _CONTROL.search(content, 0, 398)
     if control:
         return [], [Deviation("A0009", None, None, control.start(), "a control character stands in the header")]
+    findings: list[Deviation] = []
+    high = _HIGH.search(content, 0, 398)
+    if high:
+        findings.append(Deviation("A0016", None, None, high.start(), "a byte above 7E stands in the header"))
     wrong = length_deviation(content)
     if wrong is None:
-        return [], []
-    return ([wrong], []) if tolerate_length or wrong.code == "A0016" else ([], [wrong])
+        return findings, []
+    if tolerate_length or wrong.code == "A0016":
+        return [*findings, wrong], []
+    return findings, [wrong]
 
 
 def _shown(deviation: Deviation) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from sekisho.handlers.tables import catalogue
 SHIPPED: Catalogue = catalogue()
 REQUESTS = sorted(name for name in SHIPPED.layouts if name.endswith(".in"))
 REPLIES = sorted(name for name in SHIPPED.layouts if name.endswith(".out"))
+EVERY = REQUESTS + REPLIES
 # Forms whose own output code nobody knows are filed under a name (copy-mic.out): here they get a code to be read by.
 _NAMED = [name for name in REPLIES if len(name) != len("SAS1360.out") or not name[:3].isupper()]
 _CODES = {f"SAX{number:04d}.out": name for number, name in enumerate(_NAMED, 1)}

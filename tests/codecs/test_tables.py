@@ -13,9 +13,7 @@ from sekisho.codecs.layout import EncodeError, Layout, Value, parse_layout, trim
 from sekisho.codecs.message import as_json, from_json, is_reply, read_message
 from sekisho.codecs.reading import read_body
 
-from .samples import CATALOGUE, REPLIES, REQUESTS, message_of, padded, request, seeds, texts_of
-
-EVERY = REQUESTS + REPLIES
+from .samples import CATALOGUE, EVERY, REQUESTS, message_of, padded, request, seeds, texts_of
 
 
 def test_all_tables_are_there() -> None:

@@ -65,8 +65,11 @@ def _settings(path: str | None) -> Path:
 @click.option("--listen", default=_LISTEN, show_default=True, metavar="HOST:PORT", help="Where replies are pushed to.")
 @click.option("--from", "sender", metavar="ADDRESS", help="MAIL FROM.  [default: made from the user code]")
 @click.option("--centre", default=_CENTRE, show_default=True, metavar="ADDRESS", help="RCPT TO.")
+@click.option("--save", type=click.Path(file_okay=False), metavar="DIR", help="Write reply-1.txt, reply-2.txt … there.")
 @click.option("--json", "json_", is_flag=True, help="Print one JSON document.")
-def send(file: str, to: str, wait: float, listen: str, sender: str | None, centre: str, json_: bool) -> None:
+def send(
+    file: str, to: str, wait: float, listen: str, sender: str | None, centre: str, save: str | None, json_: bool
+) -> None:
     """Submit a message FILE as an in-house system and print the replies pushed back.
 
     The box of the sender has to push to the --listen address. Exit code 0: taken, and a reply came (with --wait 0:
@@ -76,6 +79,10 @@ def send(file: str, to: str, wait: float, listen: str, sender: str | None, centr
     code = content[29:34].decode("ascii", "replace").strip() or "NOBODY"
     address = sender or f"{code}@SMTP.IN-HOUSE.EXAMPLE"
     submission, arrivals = asyncio.run(_send(content, _address(to), wait, listen, address, centre))
+    for number, arrival in enumerate(arrivals if save else (), 1):
+        folder = Path(save or "")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"reply-{number}.txt").write_bytes(arrival.content)
     if json_:
         replies = [
             {"box": one.box, "message_id": one.transport_id, "message": as_json(one.message)} for one in arrivals
@@ -167,7 +174,6 @@ def run(
         raise SetupFailed(f"cannot listen on {listen or _LISTEN}: {error.strerror or error}") from None
     print_results(results, terminal())
     if report:
-
         folder = Path(report)
         folder.mkdir(parents=True, exist_ok=True)
         write_html(results, folder / "report.html")

@@ -7,6 +7,7 @@ only prints it nicer. So the demo passes exactly if every expected reply came an
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from sekisho.gateway.cli_text import table
 from sekisho.gateway.clock import Clock
 from sekisho.gateway.conntest.centre import PROGRAM, CentreFailed, RunningCentre, throw_away_centre
 from sekisho.gateway.conntest.reports import messages
@@ -57,7 +59,7 @@ async def run_demo(settings: Path, console: Console) -> bool:
 def _print_opening(centre: RunningCentre, system: InHouseSystem, console: Console) -> None:
     console.print(Text("関所 sekisho: a declaration from call-up to approval", style="bold"))
     target = centre.target
-    console.print(f"  the gateway (a process of its own)  {target.host}:{target.port}  {target.centre}")
+    console.print(f"  the gateway, a process of its own   {target.host}:{target.port}  {target.centre}")
     console.print(f"  the in-house system's SMTP server   {system.address}")
     console.print("  → what the in-house system sends   ← what the gateway pushes back, filled items only\n")
 
@@ -85,19 +87,26 @@ def _print_step(step: StepResult, scenario: Scenario, exchange: int, console: Co
 
 
 async def _print_mailboxes(centre: RunningCentre, console: Console) -> bool:
-    """What ``sekisho mailbox list`` says of the gateway's store; whether it could."""
+    """What ``sekisho mailbox list`` says of the gateway's store, oldest letter first; whether it could."""
     console.print()
-    title = Text("The mailboxes: sekisho mailbox list ", style="bold")
+    title = Text("The mailboxes, by sekisho mailbox list ", style="bold")
     console.rule(title, align="left", characters="─", style="dim")
     process = await asyncio.create_subprocess_exec(
         *PROGRAM,
-        *("mailbox", "list", "-c", str(centre.settings), "--data", str(centre.data)),
+        *("mailbox", "list", "-c", str(centre.settings), "--data", str(centre.data), "--json"),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
     output, _ = await process.communicate()
-    console.print(Text(output.decode("utf-8", "replace").rstrip()), soft_wrap=True)
-    return process.returncode == 0
+    if process.returncode:
+        console.print(Text(output.decode("utf-8", "replace").rstrip()), soft_wrap=True)
+        return False
+    columns = ("letter", "box", "user", "business_code", "output_code", "kind", "subject", "size", "state")
+    rows = [[letter[column] for column in columns] for letter in reversed(json.loads(output))]
+    heads = ("letter", "box", "user", "business", "output", "kind", "subject", "bytes", "state")
+    for line in table(heads, rows, ">      > "):
+        console.print(Text(f"    {line}"))
+    return True
 
 
 def _print_closing(result: Result, seconds: float, console: Console) -> None:

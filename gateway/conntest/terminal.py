@@ -23,7 +23,7 @@ from sekisho.gateway.conntest.runner import Result, StepResult, Verdict
 __all__ = ["COLUMNS", "print_message", "print_problems", "print_results", "terminal"]
 
 COLUMNS = 100
-"""Widest line. A terminal that is narrower wraps."""
+"""Widest line. On a narrower terminal every item has a line of its own."""
 _ID = 7
 _NAME = 27
 _SHORT = 12
@@ -66,25 +66,26 @@ def print_message(message: Shown, console: Console, indent: int = 4) -> None:
     size = f"{message.kind}  {message.size} bytes".strip()
     box = f"in {message.box}  " if message.box else ""
     title = Text.assemble((f"{arrow} {message.code}", style), f"  {message.title}")
-    gap = COLUMNS - indent - cell_len(title.plain) - cell_len(box) - cell_len(size)
+    gap = console.width - indent - cell_len(title.plain) - cell_len(box) - cell_len(size)
     console.print(Text.assemble(" " * indent, title, " " * max(2, gap), (box + size, "dim")))
     for code, text in message.results:
         good = code.startswith(("00000", "W"))
         console.print(Text.assemble(" " * (indent + 2), (code, "green" if good else "bold red"), f"  {text}"))
-    for line in _lines([cell for cell in message.body if not (message.results and cell.id == "RES")], indent + 2):
+    items = [cell for cell in message.body if not (message.results and cell.id == "RES")]
+    for line in _lines(items, indent + 2, console.width):
         console.print(line)
 
 
-def _lines(items: Iterable[Cell], indent: int) -> Iterator[Text]:
-    """The items in wire order, two in a line where both values are short."""
+def _lines(items: Iterable[Cell], indent: int, width: int) -> Iterator[Text]:
+    """The items in wire order, two in a line where both values are short and the line is wide enough."""
     waiting: Cell | None = None
     for one in items:
         cell = replace(one, text=visible(one.text))  # a broken message may hold what a terminal obeys
-        if cell_len(cell.text) > _SHORT or cell_len(cell.name) >= _NAME:
+        if cell_len(cell.text) > _SHORT or cell_len(cell.name) >= _NAME or width < COLUMNS:
             if waiting is not None:
                 yield _line([waiting], indent)
                 waiting = None
-            yield from _long(cell, indent)
+            yield from _long(cell, indent, width)
         elif waiting is None:
             waiting = cell
         else:
@@ -112,10 +113,10 @@ def _line(pair: Sequence[Cell], indent: int) -> Text:
     return line
 
 
-def _long(cell: Cell, indent: int) -> Iterator[Text]:
+def _long(cell: Cell, indent: int, width: int) -> Iterator[Text]:
     head, name = _named(cell)
     used = indent + cell_len(head[0] + name)
-    for at, part in enumerate(chop_cells(cell.text, max(20, COLUMNS - used))):
+    for at, part in enumerate(chop_cells(cell.text, max(20, width - used))):
         start = Text.assemble(" " * indent, head, name) if at == 0 else Text(" " * used)
         yield Text.assemble(start, (part, "bold"))
 

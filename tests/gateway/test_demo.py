@@ -141,6 +141,19 @@ async def test_send_prints_the_replies(centre: tuple[RunningCentre, str]) -> Non
 
 
 @in_module_loop
+async def test_send_saves_replies_byte_for_byte(centre: tuple[RunningCentre, str], tmp_path: Path) -> None:
+    """--save writes what a sample needs: the replies as they came, numbered in order of arrival."""
+    running, listen = centre
+    to = ["--to", f"{running.target.host}:{running.target.port}", "--listen", listen]
+    sample = ROOT / "samples/tcc/blank"
+    assert sekisho("send", str(sample / "request.txt"), *to, "--save", str(tmp_path / "new")).returncode == 0
+    (reply,) = (tmp_path / "new").iterdir()
+    assert reply.name == "reply-1.txt"
+    expected = (sample / "reply-1.txt").read_bytes()
+    assert reply.read_bytes()[:15] + reply.read_bytes()[29:] == expected[:15] + expected[29:]
+
+
+@in_module_loop
 async def test_send_without_an_answer_is_exit_code_1(centre: tuple[RunningCentre, str], tmp_path: Path) -> None:
     """Refused, or accepted and nothing came back: 1. Only taken and --wait 0: 0. A wrong file or address: 2."""
     running, listen = centre

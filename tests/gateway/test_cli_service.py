@@ -1,5 +1,6 @@
 """serve, check-config, db upgrade: the real program, started and stopped (house 2)."""
 
+import asyncio
 import json
 import select
 import signal
@@ -12,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sekisho.gateway.inhouse import InHouseSystem
+from sekisho.handlers.tables import catalogue
 from sekisho.mailboxes import open_store
 from sekisho.mailboxes.letters import LetterQuery
 
@@ -113,6 +116,58 @@ def test_a_running_gateway_sees_what_commands_write(tmp_path: Path) -> None:
         assert results(path, 4) == ["00000", "00000", "A0014", "00000"]
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
+
+
+async def test_resend_through_a_running_gateway_repeats_the_same_mail(tmp_path: Path) -> None:
+    """A repeat carries the same Message-ID and the same bytes (decisions, "Identity of a request")."""
+    async with InHouseSystem(catalogue()) as house:
+        path = settings(tmp_path)
+        (tmp_path / "registry.toml").write_text(
+            REGISTRY.read_text(encoding="utf-8").replace("127.0.0.1:2626", house.address), encoding="utf-8"
+        )
+        with serving(path) as (process, ready, _):
+            address = ready["listeners"]["two-way"]
+            await asyncio.to_thread(submit, address, message("TCC", {"I01": "HELLO"}))
+            assert await house.wait(lambda arrivals: len(arrivals) == 1, 10)
+            assert await asyncio.to_thread(delivered, path)
+            ran = await asyncio.to_thread(sekisho, "mailbox", "resend", "1", "-c", path)
+            assert ran.code == 0
+            assert await house.wait(lambda arrivals: len(arrivals) == 2, 10)
+            first, second = house.arrivals
+            assert (first.transport_id, first.content) == (second.transport_id, second.content)
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.to_thread(process.wait, 10) == 0
+
+
+def delivered(path: Path) -> bool:
+    """Wait until the delivered mark of the first letter is in the store, 10 s at most."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        if sekisho("mailbox", "list", "--json", "-c", path).json[0]["state"] == "delivered":
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_tail_follows_a_running_gateway(tmp_path: Path) -> None:
+    """A letter is shown within a second or two of its commit; an interrupt ends tail well."""
+    path = settings(tmp_path)
+    with serving(path) as (_, ready, _):
+        tail = [sys.executable, "-m", "sekisho.gateway", "mailbox", "tail", "-n", "1", "--json", "-c", str(path)]
+        address = ready["listeners"]["two-way"]
+        submit(address, message("TCC", {"I01": "OLD"}))
+        assert results(path, 1) == ["00000"]
+        with subprocess.Popen(tail, stdout=subprocess.PIPE, text=True) as following:
+            try:
+                assert following.stdout is not None
+                assert json.loads(following.stdout.readline())["letter"] == 1
+                submit(address, message("TCC", {"I01": "NEWS"}))
+                assert select.select([following.stdout], [], [], 10)[0], "no second line in 10 s"
+                assert json.loads(following.stdout.readline())["letter"] == 2
+                following.send_signal(signal.SIGINT)
+                assert following.wait(10) == 0
+            finally:
+                following.kill()
 
 
 def test_serve_starts_quickly_on_a_store_that_is_there(tmp_path: Path) -> None:

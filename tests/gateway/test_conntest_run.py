@@ -9,11 +9,11 @@ import pytest_asyncio
 
 from sekisho.gateway.conntest.centre import throw_away_centre
 from sekisho.gateway.conntest.runner import Target
-from sekisho.gateway.conntest.scenario import find_scenario
+from sekisho.gateway.conntest.scenario import find_scenario, load_scenario
 from sekisho.gateway.inhouse import InHouseSystem
 from sekisho.handlers.tables import catalogue
 
-from .exchange import SETTINGS, problems, run, scenario, verdicts
+from .exchange import ROOT, SETTINGS, problems, run, scenario, verdicts
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 Line = tuple[InHouseSystem, Target]
@@ -34,6 +34,14 @@ async def test_the_shipped_link_check_passes(line: Line) -> None:
     result = await run(find_scenario("導通確認"), *line)
     assert problems(result) == []
     assert result.passed
+
+
+async def test_the_documented_scenario_passes(line: Line) -> None:
+    """The example of docs/connection-tests.md is a scenario that runs."""
+    page = (ROOT / "docs" / "connection-tests.md").read_text("utf-8")
+    text = page.partition("```yaml\n")[2].partition("```")[0]
+    result = await run(load_scenario(text, stem="documented", folder=ROOT), *line)
+    assert problems(result) == []
 
 
 async def test_a_wrong_value_is_told_with_item_and_byte(line: Line) -> None:

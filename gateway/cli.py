@@ -29,6 +29,7 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "box": ("cli_registry", "box"),
     "route": ("cli_registry", "route"),
     "place": ("cli_registry", "place"),
+    "window": ("cli_window", "window"),
     "records": ("cli_registry", "records"),
     "send": ("cli_conntest", "send"),
     "conntest": ("cli_conntest", "conntest"),

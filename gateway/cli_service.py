@@ -33,6 +33,7 @@ def serve(config: str, data: str | None) -> None:
     from sekisho.gateway.app import serve as run  # noqa: PLC0415 - the whole gateway
     from sekisho.mailboxes import StoreError  # noqa: PLC0415 - same
 
+    _warn(settings)
     try:
         code = _loop(run, settings)
     except SettingsError as error:
@@ -42,6 +43,17 @@ def serve(config: str, data: str | None) -> None:
     except OSError as error:
         raise SetupFailed(f"a listener could not start: {error}; see [[listener]] address in {config}") from None
     sys.exit(code)
+
+
+def _warn(settings: Settings) -> None:
+    """What works but should be known goes into the log first."""
+    import structlog  # noqa: PLC0415 - comes with the gateway
+
+    from sekisho.gateway import events  # noqa: PLC0415 - same
+
+    events.configure(settings.log.format, settings.log.level)
+    for text in warnings(settings):
+        structlog.get_logger("sekisho.settings").warning("settings.warned", text=text)
 
 
 def _loop(run: object, settings: Settings) -> int:

@@ -195,6 +195,24 @@ def test_records_are_imported_listed_and_shown(data: Path, tmp_path: Path) -> No
     assert again.out.startswith("0 imported, 5 were there")
 
 
+def test_stops_are_added_listed_and_removed(data: Path) -> None:
+    """A planned stop of the service or of a business, in Japan time."""
+    times = ["--starts", "2025-12-31T18:00", "--ends", "2026-01-01T08:30"]
+    done(sekisho("window", "add", "--business", "OSA", "--code", "U0002", "--text", "new year", *times, "--data", data))
+    done(sekisho("window", "add", *times, "--data", data))
+    first, second = done(sekisho("window", "list", "--json", "--data", data)).json
+    assert first == {
+        "number": 1, "code": "U0002", "business": "OSA", "starts": "2025-12-31 18:00:00", "ends": "2026-01-01 08:30:00",
+        "text": "new year",
+    }  # fmt: skip
+    assert (second["code"], second["business"]) == ("A0002", "")
+    done(sekisho("window", "remove", "1", "--data", data))
+    assert sekisho("window", "remove", "1", "--data", data).code == 1
+    assert len(done(sekisho("window", "list", "--data", data)).lines) == 2
+    wrong = sekisho("window", "add", "--starts", "noon", "--ends", "2026-01-01T08:30", "--data", data)
+    assert (wrong.code, wrong.err.startswith('sekisho: --starts: "noon"')) == (2, True)
+
+
 def test_quarantine_is_listed_and_released(data: Path) -> None:
     """What nobody could be told about is visible to operators until one releases it; the request stays."""
     (form,) = done(sekisho("quarantine", "list", "--json", "--data", data)).json

@@ -182,6 +182,14 @@ def test_serve_starts_quickly_on_a_store_that_is_there(tmp_path: Path) -> None:
         process.wait(10)
 
 
+def test_serve_logs_what_should_be_known(tmp_path: Path) -> None:
+    """Warnings of the settings stand in the log before anything is taken; a memory store is one."""
+    with serving(settings(tmp_path, SETTINGS + '[store]\nurl = "memory"\n[log]\nformat = "json"\n')):
+        lines = [json.loads(line) for line in (tmp_path / "log").read_text(encoding="utf-8").splitlines()]
+    assert lines[0]["event"] == "settings.warned"
+    assert "a restart forgets every message" in lines[0]["text"]
+
+
 def test_serve_with_settings_that_cannot_be_used_ends_with_2(tmp_path: Path) -> None:
     """Wrong settings, a wrong registry, a port that is taken: one line each, exit 2, no traceback, no ready line."""
     wrong = sekisho("serve", "-c", settings(tmp_path, SETTINGS.replace("address", "adress")))

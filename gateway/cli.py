@@ -8,6 +8,8 @@ not there; 2 wrong usage or settings.
 from __future__ import annotations
 
 import difflib
+import io
+import sys
 from importlib import import_module
 from typing import Final
 
@@ -72,3 +74,7 @@ def main() -> None:
 
     Exit codes: 0 done; 1 not acceptable, or what was asked for is not there; 2 wrong usage or settings.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal of another encoding (EUC-JP, ASCII) shows what it can; it must not end a command.
+            stream.reconfigure(errors="backslashreplace")

@@ -273,7 +273,7 @@ def tail(there: Opened, *, box: str, lines: int, seconds: float | None, as_data:
     try:
         for letter in _coming(there, box, lines, until):
             if as_data:
-                click.echo(json.dumps(letter_form(letter), ensure_ascii=False))
+                echo_json(letter_form(letter), one_line=True)
             else:
                 cells = [visible(cell) for cell in letter_row(letter)]
                 click.echo("  ".join(cell for cell in cells if cell))

@@ -83,9 +83,10 @@ def pieces(title: str, lines: Sequence[str]) -> list[str]:
     return ["", title, *(f"  {line}" for line in lines)] if lines else []
 
 
-def echo_json(value: object) -> None:
-    """A value as JSON on standard output, Japanese as it is."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+def echo_json(value: object, *, one_line: bool = False) -> None:
+    """A value as JSON on standard output: UTF-8 whatever the terminal's encoding, Japanese as it is."""
+    text = json.dumps(value, ensure_ascii=False, indent=None if one_line else 2)
+    click.echo(text.encode("utf-8", "backslashreplace"))
 
 
 def read_input(file: str) -> bytes:

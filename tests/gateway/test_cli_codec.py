@@ -172,6 +172,17 @@ def test_table_shows_control_characters_and_aligns_to_the_right() -> None:
     assert table(["n"], []) == []
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "euc_jp", "utf-8"])
+def test_any_terminal_encoding_will_do(tmp_path: Path, encoding: str) -> None:
+    """Text for people takes the terminal's encoding, as far as it goes; JSON is UTF-8 always."""
+    program = [sys.executable, "-m", "sekisho.gateway", "decode", written(tmp_path, OLA)]
+    env = os.environ | {"PYTHONIOENCODING": encoding}
+    text = subprocess.run(program, capture_output=True, check=True, env=env).stdout.decode(encoding)
+    assert ("機械部品" if encoding != "latin-1" else r"\u6a5f\u68b0\u90e8\u54c1") in text
+    form = subprocess.run([*program, "--json"], capture_output=True, check=True, env=env).stdout
+    assert "機械部品" in form.decode("utf-8")
+
+
 def test_decode_starts_quickly(tmp_path: Path) -> None:
     """Decode does not pay for the gateway: nothing of it, of the store or of the log is imported.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -30,6 +31,9 @@ __all__ = ["Intake", "Taken", "reopened"]
 log = structlog.get_logger("sekisho.intake")
 CHANGING: Final = frozenset("ACSX")
 """Kinds of business that change something; T, B and Q are always processed anew."""
+
+_RECENT: Final = 10_000
+"""Requests that later ones are compared with, for the log only."""
 
 
 @dataclass(slots=True)
@@ -56,6 +60,7 @@ class Intake:
         self._window_us = window_us
         self._run = f"{os.getpid()}-{os.urandom(6).hex()}"
         self._count = itertools.count(1)
+        self._recent: OrderedDict[tuple[str, int], tuple[int, int]] = OrderedDict()
 
     @staticmethod
     def lane(envelope: Envelope) -> str:
@@ -109,7 +114,7 @@ class Intake:
         """The same transport id again: the same answer and the same replies, or a conflict."""
         if digest != content_digest(envelope.content):
             unit.add_event(Event(now_us, "intake", "request.conflicted", number, None, envelope.transport_id))
-            log.error("request.conflicted", request=number, transport_id=envelope.transport_id)
+            log.error("request.conflicted", request=number, transport_id=_ascii(envelope.transport_id))
             return Taken(Receipt(Verdict.REFUSED, "this Message-ID was used for another message"))
         unit.add_event(Event(now_us, "intake", "request.repeated", number))
         log.info("request.repeated", request=number)
@@ -122,24 +127,39 @@ class Intake:
         Gives the letters of the first one, to be sent again, after closing this one without any effect; None if it is
         a request of its own.
         """
-        if envelope.transport_id or self._window_us <= 0 or envelope.parent is not None:
-            return None
-        since = to_us(envelope.received_at) - self._window_us
-        digest = content_digest(envelope.content)
-        earlier = [r for r in unit.find_same(taken.lane, digest, since) if r.number < taken.number]
-        if not earlier:
+        if self._window_us <= 0 or envelope.parent is not None:
             return None
         header = Header(envelope.content)
         tagged = bool(header.carry.strip() or header.input_id.strip())
-        first = next((r for r in reversed(earlier) if r.result.startswith(("00000", "W"))), None)
-        if not tagged or first is None or self._kind_of(taken.business_code) not in CHANGING:
-            unit.add_event(Event(now_us, "intake", "request.looked_alike", taken.number, None, str(earlier[0].number)))
-            log.info("request.looked_alike", request=taken.number, earlier=earlier[0].number)
+        first = None
+        if tagged and not envelope.transport_id and self._kind_of(taken.business_code) in CHANGING:
+            since = to_us(envelope.received_at) - self._window_us
+            same = unit.find_same(taken.lane, content_digest(envelope.content), since)
+            first = next(
+                (r for r in reversed(same) if r.number < taken.number and r.result.startswith(("00000", "W"))), None
+            )
+        if first is None:
+            self._compare(taken, envelope, unit, now_us)
             return None
         unit.finish(taken.number, state=RequestState.DONE, result="", key=first.key, at=now_us)
         unit.add_event(Event(now_us, "intake", "request.repeated", taken.number, None, str(first.number)))
         log.info("request.repeated", request=taken.number, earlier=first.number)
         return tuple(letter.number for letter in unit.letters_of(first.number) if _delivered(letter.due_at))
+
+    def _compare(self, taken: Taken, envelope: Envelope, unit: Unit, now_us: int) -> None:
+        """Say in the log that a request looks like an earlier one; it is processed all the same.
+
+        Memory is enough for a hint: a restart forgets what came before it, and a request that is tried again after its
+        password was verified is not compared with itself.
+        """
+        key, at = (taken.lane, hash(envelope.content)), to_us(envelope.received_at)
+        before = self._recent.pop(key, None)
+        self._recent[key] = (taken.number, at)
+        if len(self._recent) > _RECENT:
+            self._recent.popitem(last=False)
+        if before is not None and before[0] != taken.number and at - before[1] <= self._window_us:
+            unit.add_event(Event(now_us, "intake", "request.looked_alike", taken.number, None, str(before[0])))
+            log.info("request.looked_alike", request=taken.number, earlier=before[0])
 
 
 def _delivered(due_at: int | None) -> bool:

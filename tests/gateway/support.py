@@ -10,8 +10,13 @@ The registry's hashes are made once a run (:func:`_seeded`), because argon2 is s
 """
 
 import asyncio
+import atexit
 import contextlib
 import functools
+import json
+import os
+import shutil
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +32,7 @@ from sekisho.gateway.settings import Settings, load
 from sekisho.handlers import catalogue
 from sekisho.mailboxes.letters import Account, Box, Letter, LetterQuery, Office, Place, Quarantined, Request, Route
 from sekisho.mailboxes.sqlite import SqliteStore
-from sekisho.mailboxes.store import Unit, View
+from sekisho.mailboxes.store import Store, Unit, View
 
 T = TypeVar("T")
 
@@ -96,11 +101,28 @@ def settings_of(folder: Path, toml: str = "") -> Settings:
 
 @dataclass
 class Desk:
-    """A running gateway and the in-house system that it pushes to."""
+    """A running gateway and the in-house system that it pushes to.
 
-    gateway: Gateway
+    ``started`` is the gateway where it runs in this process, ``process`` where it runs in another one.
+    """
+
+    store: Store
     inhouse: InHouseSystem
     listeners: Mapping[str, str]
+    started: Gateway | None = None
+    process: asyncio.subprocess.Process | None = None
+
+    @property
+    def gateway(self) -> Gateway:
+        """The gateway in this process."""
+        assert self.started is not None
+        return self.started
+
+    @property
+    def served(self) -> asyncio.subprocess.Process:
+        """The gateway in another process."""
+        assert self.process is not None
+        return self.process
 
     @property
     def port(self) -> int:
@@ -162,7 +184,7 @@ class Desk:
 
     def read(self, read: Callable[[View], T]) -> T:
         """Something of the committed store."""
-        with self.gateway.store.view() as view:
+        with self.store.view() as view:
             return read(view)
 
     async def write(self, write: Callable[[Unit], T]) -> T:
@@ -189,6 +211,18 @@ class Desk:
         return [event.detail for event in self.read(lambda view: view.events(limit=1000)) if event.kind == kind]
 
 
+def _prepared(folder: Path, push: str, change: Callable[[Unit], object] | None) -> None:
+    store = SqliteStore(store_file(folder), clock_us=lambda: 1)
+    with store.transaction() as unit:
+        for name in BOXES:
+            box = unit.box(name)
+            assert box is not None
+            unit.put_box(Box(name, box.address, push=push))
+        if change is not None:
+            change(unit)
+    store.close()
+
+
 @contextlib.asynccontextmanager
 async def house(
     folder: Path,
@@ -196,8 +230,7 @@ async def house(
     *,
     push: str | None = None,
     change: Callable[[Unit], object] | None = None,
-    store: Callable[[Path], SqliteStore] | None = None,
-    make: Callable[..., Gateway] = Gateway,
+    store: Callable[[Path], Store] | None = None,
 ) -> AsyncIterator[Desk]:
     """A gateway that runs inside the block.
 
@@ -206,21 +239,48 @@ async def house(
     """
     settings = settings_of(folder, toml)
     async with InHouseSystem(catalogue(7, tuple(settings.gateway.handlers))) as inhouse:
-        before = SqliteStore(store_file(folder), clock_us=lambda: 1)
-        with before.transaction() as unit:
-            for name in BOXES:
-                box = unit.box(name)
-                assert box is not None
-                unit.put_box(Box(name, box.address, push=inhouse.address if push is None else push))
-            if change is not None:
-                change(unit)
-        before.close()
-        gateway = make(settings, store(store_file(folder))) if store else make(settings)
+        _prepared(folder, inhouse.address if push is None else push, change)
+        gateway = Gateway(settings, store(store_file(folder))) if store else Gateway(settings)
         listeners = await gateway.start()
         try:
-            yield Desk(gateway, inhouse, listeners)
+            yield Desk(gateway.store, inhouse, listeners, gateway)
         finally:
             await gateway.stop()
+
+
+@contextlib.asynccontextmanager
+async def served(
+    folder: Path, toml: str = "", *, push: str | None = None, program: Sequence[str] = ()
+) -> AsyncIterator[Desk]:
+    """``sekisho serve`` in a process of its own; its log goes to ``log`` in the folder. Ended by SIGTERM if it runs.
+
+    ``program`` is run in place of ``sekisho``, with the same arguments.
+    """
+    settings = settings_of(folder, toml)
+    async with InHouseSystem(catalogue(7, tuple(settings.gateway.handlers))) as inhouse:
+        _prepared(folder, inhouse.address if push is None else push, None)
+        command = [*(program or [str(Path(sys.executable).with_name("sekisho"))]), "serve", "-c"]
+        command += [str(folder / "gateway.toml"), "--data", str(folder / "var")]
+        with (folder / "log").open("ab") as errors:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=errors,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if "sekisho-extra-" in path)},
+            )
+        store = None
+        try:
+            assert process.stdout is not None
+            line = await asyncio.wait_for(process.stdout.readline(), 30)
+            assert line, (folder / "log").read_text()
+            store = SqliteStore(store_file(folder), clock_us=lambda: 1)
+            yield Desk(store, inhouse, json.loads(line)["listeners"], process=process)
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await asyncio.wait_for(process.wait(), 30)
+            if store is not None:
+                store.close()
 
 
 def result_of(arrival: Arrival) -> str:
@@ -237,3 +297,97 @@ def results_of(arrival: Arrival) -> list[str]:
 def forgetful(directory: Directory) -> int:
     """How many answers a directory remembers."""
     return sum(len(value) for value in vars(directory).values() if isinstance(value, dict))
+
+
+EXTRA = '''
+"""Business codes for tests: each does one thing that the house has to cope with."""
+
+import time
+
+from sekisho.codecs.results import Refusal, ResultCode
+from sekisho.handlers import Originator, Outcome, Output, Party, handles, refuse
+
+COPY = {"RES": "", "O01": "one", "O02": "two"}
+
+
+def _wrote(message, context):
+    text = message.record.text("TXT")
+    context.records.put("extra", text, {"n": context.numbers.next("extra")})
+    return text
+
+
+@handles("XBOOM")
+def boom(message, context):
+    password = "LOCAL-VALUE-" + _wrote(message, context)
+    context.accounts.change(context.user.id, "CHANGED1")
+    raise RuntimeError("broken inside")
+
+
+@handles("XPUT")
+def put(message, context):
+    _wrote(message, context)
+    return Outcome(key=context.numbers.next("extra"))
+
+
+@handles("XREFU")
+def refused(message, context):
+    _wrote(message, context)
+    raise refuse(ResultCode("E0031", "TXT"), ResultCode("E0032"), key="KEY00000001")
+
+
+@handles("XMUTE")
+def mute(message, context):
+    _wrote(message, context)
+    raise Refusal([])
+
+
+@handles("XTABL")
+def no_table(message, context):
+    _wrote(message, context)
+    return Outcome(outputs=(Output("NOTABLE", "C", {}),))
+
+
+@handles("XEXC")
+def to_others(message, context):
+    place = message.record.text("TXT")
+    copy = {"layout": "TCC.out", "subject": "S"}
+    return Outcome(outputs=(
+        Output("SAS0411", "P", COPY, Party(place=place), **copy),
+        Output("SAF0010", "P", COPY, Party(user_code="1ANAC"), **copy),
+        Output("SAF0021", "P", COPY, **copy),
+    ))
+
+
+@handles("XEXZ")
+def to_originator(message, context):
+    request = int(message.record.text("TXT"))
+    copy = {"layout": "TCC.out", "subject": "S"}
+    return Outcome(outputs=(Output("SAF0010", "P", COPY, Originator("1ANACA0B", request), **copy),))
+
+
+@handles("XSLOW", slow=True)
+def slow(message, context):
+    time.sleep(float(message.record.text("TXT") or "0"))
+    return Outcome()
+'''
+
+_TABLE = "# code: {code}\n# title: {code}\n# system: sea\n# direction: in\n# source: ours\n# generation: 6,7\n"
+_ITEM = "no\tname\tid\tkind\tsize\tgroup\trepeat\trequired\tsecret\tnote\n2\tテキスト\tTXT\tsn\t20\t\t\tC\t\t\n"
+_KINDS = {"XBOOM": "C", "XPUT": "C", "XREFU": "C", "XMUTE": "C", "XTABL": "C", "XEXC": "C", "XEXZ": "C", "XSLOW": "T"}
+
+
+@functools.cache
+def extra_codes() -> str:
+    """Settings that add the business codes of :data:`EXTRA`; each takes one item TXT."""
+    folder = Path(tempfile.mkdtemp(prefix="sekisho-extra-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    package = folder / "sekisho_extra"
+    (package / "layouts").mkdir(parents=True)
+    (package / "__init__.py").write_text(EXTRA, "utf-8")
+    rows = ["code\ttitle\tgloss\tsystem\tkind\tgroup\ttable\tlong\tweb"]
+    for code, kind in _KINDS.items():
+        rows.append(f"{code}\t{code}\t{code}\tsea\t{kind}\tTests\t\t\t")
+        (package / "layouts" / f"{code}.in.tsv").write_text(_TABLE.format(code=code) + _ITEM, "utf-8")
+    (package / "codes.tsv").write_text("\n".join(rows) + "\n", "utf-8")
+    sys.path.append(str(folder))
+    return '[gateway]\nhandlers = ["sekisho_extra"]\n'

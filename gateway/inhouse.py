@@ -200,12 +200,13 @@ class InHouseSystem:
     """The receiving half, and a catalogue to read by. An async context manager: it listens inside the block.
 
     ``listen`` is ``host:port``, port 0 for any free one; ``address`` says which it became. Every mail that comes is
-    kept in ``arrivals`` in order of arrival.
+    kept in ``arrivals`` in order of arrival. An address in ``refusing`` (upper case) is told to try later (450).
     """
 
     def __init__(self, catalogue: Catalogue, listen: str = "127.0.0.1:0") -> None:
         self.catalogue = catalogue
         self.arrivals: list[Arrival] = []
+        self.refusing: set[str] = set()
         self._listen = split_address(listen)
         self._server: asyncio.Server | None = None
         self._changed = asyncio.Event()
@@ -230,6 +231,15 @@ class InHouseSystem:
             raise RuntimeError("the in-house system is not listening")
         host, port = self._server.sockets[0].getsockname()[:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd finds it by this name
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]  # noqa: ARG002
+    ) -> str:
+        """Called by aiosmtpd with each recipient; its answer to RCPT."""
+        if address.upper() in self.refusing:
+            return "450 Mailbox busy"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802
         """Called by aiosmtpd with each mail; its answer to the dot."""

@@ -8,11 +8,12 @@ and it prints. Secret items are masked everywhere.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
 from sekisho.codecs.message import Message
+from sekisho.gateway.cli_text import visible
 from sekisho.gateway.conntest.judging import Cell, Problem, cells, header_cells, result_codes
 from sekisho.gateway.conntest.runner import Result, StepResult, Verdict
 from sekisho.handlers.tables import result_list
@@ -61,14 +62,13 @@ def shown(
     """A message for a reader; ``problems`` are those that were found in it; ``mask`` hides secret items."""
 
     def masked(cell: Cell) -> Cell:
-        if not mask or not cell.secret or not cell.text:
-            return cell
-        return Cell(cell.offset, cell.id, cell.name, cell.row, _MASK, cell.secret)
+        # A broken message may hold bytes that a terminal obeys or a page cannot hold.
+        return replace(cell, text=_MASK if mask and cell.secret and cell.text else visible(cell.text))
 
     head = [masked(cell) for cell in header_cells(message) if cell.text]
     body = cells(message)
     marked = frozenset((one.item, one.row) for one in problems)
-    visible = [masked(cell) for cell in body if cell.text or (cell.id, cell.row) in marked]
+    seen = [masked(cell) for cell in body if cell.text or (cell.id, cell.row) in marked]
     header = message.header
     codes = result_codes(message) if header.direction == "out" else []
     return Shown(
@@ -79,8 +79,8 @@ def shown(
         box,
         len(message.content),
         tuple(head),
-        tuple(visible),
-        len(body) - len(visible),
+        tuple(seen),
+        len(body) - len(seen),
         tuple((code, meaning(header.business_code, code)) for code in codes),
         tuple(f"byte {one.offset}: {one.text}" for one in message.findings) if way == "received" else (),
         marked,

@@ -19,7 +19,19 @@ from typing import Final
 from sekisho.codecs.header import BODY_START
 from sekisho.codecs.message import Message, read_message
 from sekisho.gateway.conntest.judging import Problem, captured, judge, result_codes
-from sekisho.gateway.conntest.scenario import DAYS, VARIABLE, Again, Expect, Party, Patch, Reply, Scenario, Send
+from sekisho.gateway.conntest.scenario import (
+    DAYS,
+    VARIABLE,
+    Again,
+    Expect,
+    Party,
+    Patch,
+    Receiver,
+    Reply,
+    Scenario,
+    Send,
+    Step,
+)
 from sekisho.gateway.inhouse import Arrival, InHouseSystem, Submission, build_mail, build_request, submit
 
 __all__ = ["Result", "StepResult", "Target", "Verdict", "run_scenario"]
@@ -53,8 +65,9 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What one step did. ``kind`` is send, again, expect or end; ``sent`` and ``submission`` are filled for a request.
+    """What one step did. ``kind`` is send, again, expect, receiver or end.
 
+    ``sent`` and ``submission`` are filled for a request;
     ``received`` are the replies that an expectation took, in the order they are written in the scenario; ``seconds`` is
     how long the step took. ``problems`` are empty only if it passed.
     """
@@ -158,11 +171,13 @@ async def run_scenario(
     steps: list[StepResult] = []
     for number, step in enumerate(scenario.steps, 1):
         start = time.monotonic()
-        kind = "expect" if isinstance(step, Expect) else "again" if isinstance(step, Again) else "send"
+        kind = type(step).__name__.lower()
         title = step.title or _title(step)
         try:
             if isinstance(step, Expect):
                 done = await _expect(run, step, number, title)
+            elif isinstance(step, Receiver):
+                done = _receiver(run, step, number, title)
             else:
                 done = await _send(run, step, number, title)
         except _Missing as missing:
@@ -175,6 +190,7 @@ async def run_scenario(
         steps.append(done)
         if watch is not None:
             watch(done)
+    system.refusing.difference_update(party.address.upper() for party in scenario.parties.values())
     if scenario.surplus == "refused":
         end = await _surplus(run, len(steps) + 1)
         if end is not None:
@@ -184,12 +200,21 @@ async def run_scenario(
     return Result(scenario, str(target), began, tuple(steps))
 
 
-def _title(step: Send | Again | Expect) -> str:
+def _title(step: Step) -> str:
+    if isinstance(step, Receiver):
+        return f"{step.receiver} mail for {step.box or 'the first party'}"
     if isinstance(step, Send):
         return step.send
     if isinstance(step, Again):
         return f"{step.again} again"
     return "nothing more" if step.expect == "none" else ", ".join(reply.title or str(reply) for reply in step.expect)
+
+
+def _receiver(run: _Run, step: Receiver, number: int, title: str) -> StepResult:
+    name = step.box or next(iter(run.scenario.parties))
+    change = run.system.refusing.add if step.receiver == "refuse" else run.system.refusing.discard
+    change(run.scenario.parties[name].address.upper())
+    return StepResult(number, "receiver", title, Verdict.PASSED)
 
 
 async def _send(run: _Run, step: Send | Again, number: int, title: str) -> StepResult:

@@ -26,6 +26,7 @@ __all__ = [
     "Matcher",
     "Party",
     "Patch",
+    "Receiver",
     "Reply",
     "Scenario",
     "ScenarioError",
@@ -172,7 +173,18 @@ class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=_KE
     title: str = ""
 
 
-Step = Send | Again | Expect
+class Receiver(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=_KEYS):
+    """What the in-house system's own server does with mail for a party's box from here on.
+
+    ``refuse`` answers every attempt with 450, so that replies stay waiting at the centre; ``accept`` takes them again.
+    """
+
+    receiver: Literal["refuse", "accept"]
+    box: str = ""
+    title: str = ""
+
+
+Step = Send | Again | Expect | Receiver
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,11 +265,11 @@ def _suggest(wrong: str, known: Iterable[str]) -> str:
 def _step(data: object, path: str) -> Step:
     if not isinstance(data, dict):
         raise ScenarioError("", [f"{path}: a step is a table"])
-    kinds: dict[str, type[Step]] = {"send": Send, "again": Again, "expect": Expect}
+    kinds: dict[str, type[Step]] = {"send": Send, "again": Again, "expect": Expect, "receiver": Receiver}
     found = [key for key in kinds if key in data]
     if len(found) != 1:
         near = next((_suggest(str(key), kinds) for key in data if _suggest(str(key), kinds)), "")
-        raise ScenarioError("", [f"{path}: a step is one of send, again and expect{near}"])
+        raise ScenarioError("", [f"{path}: a step is one of send, again, expect and receiver{near}"])
     step: Step = _convert(data, kinds[found[0]], path)
     return step
 
@@ -322,6 +334,8 @@ def _unknown_names(parties: Mapping[str, Party], steps: Sequence[Step]) -> Itera
             sent = True
         elif isinstance(step, Again):
             yield from known(f"{path}.again", "request", step.again, requests)
+        elif isinstance(step, Receiver):
+            yield from known(f"{path}.box", "party", step.box, parties)
         else:
             yield from known(f"{path}.of", "request", step.of, requests)
             for at, reply in enumerate(step.expect if isinstance(step.expect, list) else ()):

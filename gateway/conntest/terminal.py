@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 
 from rich.cells import cell_len, chop_cells
 from rich.console import Console
@@ -46,7 +45,7 @@ def print_results(results: Sequence[Result], console: Console) -> None:
         table = Table(box=None, padding=(0, 1, 0, 0), show_header=False)
         table.add_column(justify="right", width=4)
         table.add_column(width=7)
-        table.add_column(width=6)
+        table.add_column(width=8)
         table.add_column(overflow="fold")
         for step in result.steps:
             lines = [step.title, *map(str, step.problems)]
@@ -79,8 +78,7 @@ def print_message(message: Shown, console: Console, indent: int = 4) -> None:
 def _lines(items: Iterable[Cell], indent: int, width: int) -> Iterator[Text]:
     """The items in wire order, two in a line where both values are short and the line is wide enough."""
     waiting: Cell | None = None
-    for one in items:
-        cell = replace(one, text=visible(one.text))  # a broken message may hold what a terminal obeys
+    for cell in items:
         if cell_len(cell.text) > _SHORT or cell_len(cell.name) >= _NAME or width < COLUMNS:
             if waiting is not None:
                 yield _line([waiting], indent)

@@ -153,8 +153,15 @@ class MemoryView:
             if letter.due_at is not None and PUSH in boxes[letter.box].doors
         )
 
-    def due(self, now: int, limit: int, exclude: frozenset[int] = frozenset()) -> list[Dispatch]:
-        found = [(at, number) for at, number in self._due() if at <= now and number not in exclude]
+    def due(
+        self, now: int, limit: int, exclude: frozenset[int] = frozenset(), but_boxes: Sequence[str] = ()
+    ) -> list[Dispatch]:
+        box_of = self._state.letters
+        found = [
+            (at, number)
+            for at, number in self._due()
+            if at <= now and number not in exclude and box_of[number].box not in but_boxes
+        ]
         dispatches = []
         for at, number in found[: max(limit, 0)]:
             x = self._state.letters[number]

@@ -233,18 +233,22 @@ class SqliteView:
         )
         return [(row[0], row[1]) for row in self._all(sql, *boxes)]
 
-    def due(self, now: int, limit: int, exclude: frozenset[int] = frozenset()) -> list[Dispatch]:
+    def due(
+        self, now: int, limit: int, exclude: frozenset[int] = frozenset(), but_boxes: Sequence[str] = ()
+    ) -> list[Dispatch]:
         self._fresh()
         # Numbers first: what is excluded is in somebody's hands and need not be read again.
-        sql = f"SELECT o.reply_id{_DUE} AND o.next_at <= ? ORDER BY o.next_at, o.reply_id LIMIT ?"
-        found = [row[0] for row in self._all(sql, now, max(limit, 0) + len(exclude)) if row[0] not in exclude]
+        skip = f" AND x.box NOT IN ({','.join('?' * len(but_boxes))})" if but_boxes else ""
+        sql = f"SELECT o.reply_id{_DUE} AND o.next_at <= ?{skip} ORDER BY o.next_at, o.reply_id LIMIT ?"
+        rows = self._all(sql, now, *but_boxes, max(limit, 0) + len(exclude))
+        found = [row[0] for row in rows if row[0] not in exclude]
         row_sql = (
             "SELECT r.id, r.box, r.uid, x.uid_validity, r.created_at, o.next_at, o.attempts, b.bytes"
             " FROM reply r JOIN outbox o ON o.reply_id = r.id JOIN mailbox x ON x.box = r.box"
             " JOIN blob b ON b.id = r.blob_id WHERE r.id = ?"
         )
-        rows = (self._one(row_sql, number) for number in found[: max(limit, 0)])
-        return [Dispatch(*row) for row in rows if row]
+        letters = (self._one(row_sql, number) for number in found[: max(limit, 0)])
+        return [Dispatch(*letter) for letter in letters if letter]
 
     def next_due(self) -> int | None:
         self._fresh()

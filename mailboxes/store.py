@@ -98,10 +98,12 @@ class View(Protocol):
         """Output codes and counts of letters in these boxes that no door has delivered, by output code."""
         ...
 
-    def due(self, now: int, limit: int, exclude: frozenset[int] = frozenset()) -> list[Dispatch]:
-        """Letters due at or before ``now`` at a push box, in order of (due_at, number), but for those in ``exclude``.
+    def due(
+        self, now: int, limit: int, exclude: frozenset[int] = frozenset(), but_boxes: Sequence[str] = ()
+    ) -> list[Dispatch]:
+        """Letters due at or before ``now`` at a push box, in order of (due_at, number).
 
-        At most ``limit``. Which boxes push is looked at now: a box that gets the door has its letters due again.
+        At most ``limit``, without those in ``exclude`` and those in the boxes ``but_boxes``. Which boxes push is looked at now: a box that gets the door has its letters due again.
         """
         ...
 

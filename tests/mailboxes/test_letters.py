@@ -109,6 +109,7 @@ def test_due_is_in_order_and_at_push_boxes_only(store: Store) -> None:
         assert [d.number for d in unit.due(30, 10)] == [3, 4, 1]
         assert [d.number for d in unit.due(99, 2)] == [3, 4]
         assert [d.number for d in unit.due(99, 2, frozenset({3, 1}))] == [4, 6]
+        assert [d.number for d in unit.due(99, 2, frozenset({4}), ["B3", "B2"])] == [1, 6]
         assert unit.due(19, 10) == []
         assert unit.next_due() == 20
         assert unit.due(20, 1) == [Dispatch(3, "B3", 1, NOW // 1_000_000, 2000, 20, 0, b"letter 1/2")]

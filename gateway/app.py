@@ -152,6 +152,7 @@ class Gateway:
                 added = seed(unit, self.settings.registry.seed, hash_password, self.clock.us())
                 log.info("registry.seeded", **added)
             ensure_box(unit, self.settings.operators.box, self.settings.gateway.hostname)
+        self.couriers.look()  # what a former run left goes before anything the clerk will commit
         self.clerk.start()
         self.clerk.watch_disk()
         self._rounds = asyncio.create_task(self.housekeeping.run(), name="housekeeping")

@@ -2,7 +2,8 @@
 
 *Strategy.* One courier a box. After each commit the clerk hands the new letters over and the courier sends them from
 memory; the store stays the truth, so whatever memory does not hold (a restart, a full queue, a box in back-off) is
-found again by its due time. Every attempt ends as delivered, deferred, refused or unknown (reliability 4) and becomes a mark
+found again by its due time; until then the box is *behind*, and its fresh letters wait in the store too, so that none
+overtakes an older one. Every attempt ends as delivered, deferred, refused or unknown (reliability 4) and becomes a mark
 that rides in the next commit. While a box cannot be reached its letters stay in the store, so that they are taken up
 again in order. A letter has one Message-ID for ever: box, the box's uid_validity and uid make it.
 """
@@ -14,7 +15,6 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 import structlog
@@ -31,6 +31,9 @@ __all__ = ["Couriers", "RetryPlan", "message_id"]
 log = structlog.get_logger("sekisho.delivery")
 _AT_ONCE: Final = 64
 """Letters given to a sender at a time: enough to keep a pipelined connection full, few enough to reorder late."""
+_LOOKED_AT: Final = 1000
+"""Letters taken up from the store at a time: reading them holds the loop up."""
+_EVER: Final = 2**62
 _MINUTE: Final = 60_000_000
 
 
@@ -64,11 +67,15 @@ def message_id(dispatch: Dispatch, domain: str) -> str:
 
 
 class _Courier:
-    """Sends one box's letters. ``resting_until`` is the loop's time before which the box is not tried."""
+    """Sends one box's letters. Before ``resting_until_us`` the box is not tried.
 
-    def __init__(self, house: Couriers, box: Box) -> None:
+    While it is ``behind`` the store holds letters that come before any fresh one.
+    """
+
+    def __init__(self, house: Couriers, box: Box, *, behind: bool) -> None:
         self.house = house
         self.box = box
+        self.behind = behind
         self.queue: deque[Dispatch] = deque()
         self.queued: set[int] = set()
         self.sending: dict[int, Dispatch] = {}
@@ -78,9 +85,11 @@ class _Courier:
         self.task = asyncio.get_running_loop().create_task(self.run(), name=f"courier-{box.id}")
 
     def offer(self, dispatch: Dispatch) -> None:
-        """Take a letter up, unless it is here already or the box rests (then the store keeps it)."""
+        """Take a letter up, unless it is here already, was just tried, or the box rests (then the store keeps it)."""
         number = dispatch.number
-        if number in self.queued or number in self.sending or self.resting_until_us > self.house.now_us():
+        if number in self.queued or number in self.sending or number in self.house.unmarked:
+            return
+        if self.resting_until_us > self.house.now_us():
             return
         self.queued.add(number)
         self.queue.append(dispatch)
@@ -106,6 +115,7 @@ class _Courier:
                     for number in list(self.sending):
                         self.report(Report(number, Outcome.DEFERRED, "internal error"))
                 self.sending = {}
+            self.house.ran_dry()
 
     def report(self, report: Report) -> None:
         """One attempt ended: mark it, and let the box rest if it could not be reached."""
@@ -123,6 +133,7 @@ class _Courier:
             # The rest waits in the store, behind this one: order within a box is kept by resting the whole box.
             self.queue.clear()
             self.queued.clear()
+            self.behind = True
             self.resting_until_us = max(self.resting_until_us, due or 0)
 
 
@@ -157,7 +168,7 @@ class Couriers:
         self._port = port
         self._queue_most = queue_most
         self._couriers: dict[str, _Courier] = {}
-        self._dates: tuple[int, datetime] = (0, from_us(0))
+        self._behind = self._starting = True
         self.unmarked: set[int] = set()
         """Letters whose attempt has ended and whose mark is not in the store yet: the store still calls them due."""
         self.delivered = 0
@@ -189,10 +200,11 @@ class Couriers:
         """New letters, just committed. Called in the loop."""
         for dispatch in dispatches:
             courier = self._couriers.get(dispatch.box) or self._hire(dispatch.box)
-            if courier is None:
+            if courier is None or courier.behind:
                 continue
             if len(courier.queue) >= self._queue_most:
-                continue  # the store has it; look() finds it when there is room
+                courier.behind = True  # the store has it; look() finds it when there is room
+                continue
             courier.offer(dispatch)
 
     def _hire(self, name: str) -> _Courier | None:
@@ -200,7 +212,7 @@ class Couriers:
             box = view.box(name)
         if box is None:
             return None
-        courier = self._couriers[name] = _Courier(self, box)
+        courier = self._couriers[name] = _Courier(self, box, behind=self._behind)
         return courier
 
     def refresh(self) -> None:
@@ -213,14 +225,34 @@ class Couriers:
                     courier.sender = None
 
     def look(self) -> None:
-        """Take up what is due in the store and not in memory; called now and then, and at the start."""
+        """Take up what is due in the store and not in memory.
+
+        Called now and then, and at the start before anything fresh is committed. After a start everything is tried at
+        once: which boxes were resting is not known any more, and their fresh letters must not go first.
+        """
         held = self.unmarked.union(*(courier.queued | courier.sending.keys() for courier in self._couriers.values()))
-        if len(held) >= self._queue_most:
+        room = min(_LOOKED_AT, self._queue_most - len(held))
+        if room <= 0:
             return
         now_us = self._clock.us()
+        # A resting box's letters would be refused, and enough of them would leave no room for anybody else's.
+        resting = [name for name, courier in self._couriers.items() if courier.resting_until_us > now_us]
         with self._store.view() as view:
-            due = view.due(now_us, min(1000, self._queue_most - len(held)), frozenset(held))
-        self.offer(due)
+            due = view.due(_EVER if self._starting else now_us, room, frozenset(held), resting)
+        self._behind = len(due) == room  # there may be more, of any box
+        self._starting = self._starting and self._behind
+        for courier in self._couriers.values():
+            courier.behind = self._behind or (courier.behind and courier.resting_until_us > now_us)
+        # By number, which is the order of each box: what was tried before has a later time than what came after it.
+        for dispatch in sorted(due, key=lambda dispatch: dispatch.number):
+            looked_at = self._couriers.get(dispatch.box) or self._hire(dispatch.box)
+            if looked_at is not None:
+                looked_at.offer(dispatch)
+
+    def ran_dry(self) -> None:
+        """A courier has nothing left: if the last look could not see everything, do not wait for the next one."""
+        if self._behind and not any(courier.queue for courier in self._couriers.values()):
+            self.look()
 
     def marked(self, numbers: Iterable[int]) -> None:
         """The marks of these letters are in the store now."""

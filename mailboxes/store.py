@@ -103,7 +103,8 @@ class View(Protocol):
     ) -> list[Dispatch]:
         """Letters due at or before ``now`` at a push box, in order of (due_at, number).
 
-        At most ``limit``, without those in ``exclude`` and those in the boxes ``but_boxes``. Which boxes push is looked at now: a box that gets the door has its letters due again.
+        At most ``limit``, without those in ``exclude`` and those in the boxes ``but_boxes``. Which boxes push is looked
+        at now: a box that gets the door has its letters due again.
         """
         ...
 

@@ -50,7 +50,7 @@ def test_the_migrations_make_what_the_tables_say(tmp_path: Path) -> None:
 def test_the_tables_can_be_said_to_postgresql() -> None:
     """One schema for both engines: the PostgreSQL dialect takes every table."""
     for table in metadata.sorted_tables:
-        text = str(CreateTable(table).compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call])
+        text = str(CreateTable(table).compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]
         assert table.name in text
         assert "AUTOINCREMENT" not in text
 

@@ -35,7 +35,6 @@ KINDS: Final = ("an", "sn", "n", "n0", "j", "date", "time", "flag")
 # Both spellings of these six characters are encoded; decoding gives CP932's (decisions, "Text").
 _SPELLINGS: Final = str.maketrans("〜−‖¢£¬", "～－∥￠￡￢")
 _NEVER: Final = bytes([*range(0x80, 0x8E), *range(0x90, 0xA1), 0xFF])  # in no EUC-JP text
-_USUAL: Final = bytes([0x0A, *range(0x20, 0x7F), *range(0xA1, 0xFF)])
 # JIS X 0212 (SS3) is read with Python's table; a pair with CP932's; SS2 is half-width kana.
 _UNIT: Final = re.compile(rb"[\x00-\x7f]+|(?:[\xa1-\xfe]{2})+|(?:\x8e[\xa1-\xdf])+|\x8f[\xa1-\xfe]{2}")
 
@@ -94,11 +93,11 @@ def decode(data: bytes) -> str:
 
 
 def decode_usual(data: bytes) -> str | None:
-    """Text of JIS X 0201 Roman, JIS X 0208 and line feeds; None if anything else is there."""
-    if data.translate(None, _USUAL):  # single shifts, controls
+    """Text of ASCII and JIS X 0208 alone; None if anything else is there."""
+    if b"\x8e" in data or b"\x8f" in data:  # single shifts
         return None
     try:
-        return _respelled(data.decode("euc_jp"))  # which knows no row outside JIS X 0208
+        return _respelled(data.decode("euc_jp"))  # which knows no other row
     except UnicodeDecodeError:
         return None
 

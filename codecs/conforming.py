@@ -3,7 +3,8 @@
 *Strategy.* Nearly every body conforms, so it is asked as a whole, not item by item. One ``bytes.translate`` drops every
 byte that is plain in an item of kind ``an``: what stays of a conforming body is one CRLF per item. One pattern,
 compiled once a table, then checks the widths and the form of numbers, dates, times and flags; it never looks at a text
-item's bytes again. Only where something else stays (kanji, lower case) are the ``j`` and ``sn`` items looked at.
+item's bytes again. Where something else stays (kanji, lower case), it must all stand in ``j`` and ``sn`` items, which
+are then converted in one go.
 Everything this way refuses is read by :mod:`sekisho.codecs.reading`, which says what deviates and where. The pattern's
 loops are possessive or of fixed width: no input makes it go back, and a fixed width costs one step.
 """
@@ -23,6 +24,7 @@ __all__ = ["Reader", "prepare"]
 Reader = Callable[[bytes], list[str] | None]
 """The trimmed texts of a conforming body in wire order; None for any other."""
 
+_LETTERS: Final = bytes([*range(0x21, 0x7F), *range(0xA1, 0xFF)])
 _DATE: Final = (
     rb"(?:(?:19|20|21)[0-9][0-9](?:(?:0[13578]|1[02])(?:0[1-9]|[12][0-9]|3[01])"
     rb"|(?:0[469]|11)(?:0[1-9]|[12][0-9]|30)|02(?:0[1-9]|1[0-9]|2[0-8]))"
@@ -84,9 +86,8 @@ def prepare(layout: Layout) -> Reader:
     places = [(place, item) for place, (item, _) in enumerate(layout.order)]
     numbers = [place for place, item in places if item.kind == "n"]
     padded = [(place, item) for place, item in places if item.kind == "n0"]
-    wide_places = [place for place, item in places if item.kind in ("j", "sn")]
-    narrow = [at for at, place in enumerate(wide_places) if layout.order[place][0].kind == "sn"]
-    every_wide, every_other = _slices(layout)
+    wide = [place for place, item in places if item.kind in ("j", "sn")]
+    narrow = frozenset(place for place, item in places if item.kind == "sn")
     later = _later_rows(layout)
     fixed_items, fixed_bytes, row_items, row_bytes = layout.fixed, layout.fixed_bytes, layout.row, layout.row_bytes
     whole = b"\r\n" * fixed_items
@@ -99,26 +100,18 @@ def prepare(layout: Layout) -> Reader:
                 return None
             count += rows * row_items
             ends = b"\r\n" * count
-        # The only white space that comes as far as a plain rstrip (twice as fast) is the space: it takes nothing else.
-        if body.isascii() and body.translate(None, charset.PLAIN) == ends:
-            if not match(body):
+        # What is not plain is a CRLF an item, and letters that only j and sn may hold (kanji, lower case).
+        left = body.translate(None, charset.PLAIN)
+        letters = left != ends
+        if (letters and left.translate(None, _LETTERS) != ends) or not match(body):
+            return None
+        # Latin-1 keeps each byte one character. The only white space that comes this far is the space: the plain
+        # rstrip, twice as fast as the other, takes nothing else.
+        texts = list(map(str.rstrip, body.decode("latin-1").split("\r\n")))
+        if letters:
+            here = wide[: bisect_left(wide, count)] if row_items else wide
+            if not _convert(texts, here, len(left) - len(ends), narrow):
                 return None
-            texts = list(map(str.rstrip, body.decode("ascii").split("\r\n")))
-        else:
-            # Letters beyond those of an: only j and sn may hold them, and these are read apart, all at once.
-            wide, others = every_wide, every_other
-            if row_items:
-                at = bisect_left(wide_places, count)
-                wide, others = wide[:at], [*others[:at], slice(wide[-1].stop if at else 0, None)]
-            rest = b"".join(map(body.__getitem__, others))
-            if rest.translate(None, charset.PLAIN) != ends or not match(body):
-                return None
-            texts = list(map(str.rstrip, rest.decode("ascii").split("\r\n")))
-            special = _wide_texts([body[here].rstrip(b" ") for here in wide], narrow)
-            if special is None:
-                return None
-            for place, text in zip(wide_places, special, strict=False):
-                texts[place] = text
         texts.pop()
         for place in numbers:
             if place >= count:
@@ -138,25 +131,22 @@ def prepare(layout: Layout) -> Reader:
     return read
 
 
-def _slices(layout: Layout) -> tuple[list[slice], list[slice]]:
-    """Where a full body has its j and sn items, and the bytes between them, CRLFs included."""
-    wide, others = [], []
-    at = gap = 0
-    for item, _ in layout.order:
-        if item.kind in ("j", "sn"):
-            wide.append(slice(at, at + item.size))
-            others.append(slice(gap, at))
-            gap = at + item.size
-        at += item.size + 2
-    others.append(slice(gap, None))
-    return wide, others
+def _convert(texts: list[str], wide: list[int], letters: int, narrow: frozenset[int]) -> bool:
+    """Make text of the bytes of the j and sn items, all in one go.
 
-
-def _wide_texts(parts: list[bytes], narrow: list[int]) -> list[str] | None:
-    """Texts of j and sn items, converted in one go; None if one is not plain. ``narrow`` are those of kind sn."""
-    # No part may hold a line feed, so it parts them; a pair of bytes cannot reach over it.
-    text = charset.decode_usual(b"\n".join(parts))
-    if text is None or (narrow and not all(parts[at].isascii() for at in narrow if at < len(parts))):
-        return None
-    texts = text.split("\n")
-    return texts if len(texts) == len(parts) else None
+    False if they do not hold all the ``letters`` of the body that an item of kind an may not, or are not plain.
+    """
+    kanji = [place for place in wide if not texts[place].isascii()]
+    if kanji:
+        # No item holds a line feed, so it parts them; a pair of bytes cannot reach over it.
+        joined = "\n".join([texts[place] for place in kanji]).encode("latin-1")
+        letters -= len(joined.translate(None, charset.PLAIN)) - len(kanji) + 1
+        text = charset.decode_usual(joined)
+        if text is None or not narrow.isdisjoint(kanji):
+            return False
+        for place, part in zip(kanji, text.split("\n"), strict=True):
+            texts[place] = part
+    if letters:
+        latin = "".join([texts[place] for place in wide if texts[place].isascii()])
+        return len(latin.encode("ascii").translate(None, charset.PLAIN)) == letters
+    return True

@@ -39,9 +39,9 @@ MESSAGE_MOST: Final = 700_000
 _CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]")
 _IRREGULAR: Final = re.compile(rb"[$\[-~]")
 # A header with nothing to say about it: plain items, blank reserves, system 1 or 2, six digits, CRLF.
-_PLAIN: Final = re.compile(
+_plain: Final = re.compile(
     rb"[ -#%-Z]{8}+ {21}+[ -#%-Z]{16}+ {174}+[ -#%-Z]{26}+ {8}+[ -#%-Z]{110}+ [12] {27}+[0-9]{6}+\r\n"
-)
+).match
 _UNSENDABLE: Final = re.compile(rb"[^ -~]")
 
 
@@ -166,7 +166,7 @@ def check_header(content: bytes, *, tolerate_length: bool = False) -> tuple[list
     ``tolerate_length`` turns A0008 into a finding (a setting per user). 電文長 may differ by one final CRLF, counted
     and missing or sent and not counted: that is a finding always.
     """
-    if _PLAIN.match(content):
+    if _plain(content):
         if int(content[392:398]) == len(content):
             return [], []
     elif len(content) < BODY_START or content[398:400] != b"\r\n":

@@ -103,13 +103,13 @@ def text_of(rng: random.Random, item: Item, *, full: bool = False) -> str:
 
 
 def _number(rng: random.Random, size: int) -> str:
-    forms = [lambda: "0", lambda: str(rng.randrange(10 ** min(size, 15)))]
+    forms = ["0", str(rng.randrange(10 ** min(size, 15)))]
     if size > 1:
-        forms.append(lambda: str(-rng.randrange(10 ** min(size - 1, 15))))
+        forms.append(str(-rng.randrange(10 ** min(size - 1, 15))))
     if size > 2:
-        forms.append(lambda: f"{rng.randrange(10 ** min(size - 2, 9))}.{rng.randrange(10)}")
-        forms.append(lambda: f".{rng.randrange(10)}")
-    return rng.choice(forms)()
+        forms.append(f"{rng.randrange(10 ** min(size - 2, 9))}.{rng.randrange(10)}")
+        forms.append(f".{rng.randrange(10)}")
+    return rng.choice(forms)
 
 
 def texts_of(layout: Layout, rng: random.Random, rows: int | None = None) -> list[str]:

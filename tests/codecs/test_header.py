@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,12 +33,12 @@ def test_one_table_two_directions() -> None:
         keys = [field.key for field in fields(direction)]
         assert len(set(keys)) == len(keys)
         assert all(f.key == f"reserve_{f.start}" for f in fields(direction) if f.key.startswith("reserve"))
-    keys = "control business_code user_code user_seq password carry input_id index system length"
-    assert " ".join(f.key for f in fields("in") if not f.key.startswith("reserve")) == keys
-    keys = "output_code received_at terminal mail_address subject part last kind form"
+    names = "control business_code user_code user_seq password carry input_id index system length"
+    assert " ".join(f.key for f in fields("in") if not f.key.startswith("reserve")) == names
+    names = "output_code received_at terminal mail_address subject part last kind form"
     known = {f.key for f in fields("in")}
     own = [f.key for f in fields("out") if f.key not in known and not f.key.startswith("reserve")]
-    assert " ".join(own) == keys
+    assert " ".join(own) == names
 
 
 def test_routing_items() -> None:
@@ -147,7 +149,7 @@ def test_two_messages_back_to_back_are_a0008() -> None:
     assert codes(check_header(TCC + TCC)) == ([], [("A0008", 392)])
 
 
-REPLY = {
+REPLY: dict[str, Any] = {
     "output_code": "*SOLA",
     "received_at": "202604010930",
     "user_code": "1ANAC",

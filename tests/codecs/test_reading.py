@@ -221,7 +221,7 @@ def test_planted_faults_are_all_found_where_they_were_planted(name: str, seed: i
     rng = random.Random(seed)
     texts = texts_of(layout, rng, rng.choice((1, 2, 5)))
     parts = padded(layout, texts).split(b"\r\n")[:-1]
-    planted = set()
+    planted: set[tuple[str, int | None, int, str]] = set()
     for at in rng.sample(range(len(parts)), min(len(parts), rng.randint(1, 6))):
         item, row = layout.order[at]
         offset = 400 + sum(len(part) + 2 for part in parts[:at])

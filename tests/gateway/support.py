@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import structlog
+
 from sekisho.codecs.layout import Value
 from sekisho.gateway.app import Gateway
 from sekisho.gateway.directory import Directory
@@ -35,6 +37,14 @@ from sekisho.mailboxes.sqlite import SqliteStore
 from sekisho.mailboxes.store import Store, Unit, View
 
 T = TypeVar("T")
+
+# structlog's own default draws every local variable of a traceback, which takes a second a line.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 CENTRE = "NACCS@SMTP.TEST.SEKISHO.EXAMPLE"
 BROKER = "1ANAC1@SMTP.BROKER.SEKISHO.EXAMPLE"

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sekisho.codecs import charset
+from sekisho.codecs.conforming import prepare
 from sekisho.codecs.layout import Layout, parse_layout
 from sekisho.codecs.message import as_json, from_json, read_message
-from sekisho.codecs.reading import read_body
+from sekisho.codecs.reading import _Reading, read_body
 
 from .samples import CATALOGUE, EVERY, REQUESTS, message_of, padded, request, texts_of
 
@@ -187,6 +188,26 @@ def test_any_change_of_a_message(name: str, seed: int) -> None:
     if rng.random() < 0.7 and len(content) > 400:
         content[392:398] = b"%06d" % len(content)
     check(bytes(content))
+
+
+@settings(max_examples=FUZZ, deadline=None)
+@given(name=st.sampled_from(EVERY), seed=st.integers(0, 2**32))
+def test_the_quick_way_takes_nothing_that_the_other_objects_to(name: str, seed: int) -> None:
+    """What is read in one sweep has, item by item, the same texts and neither finding nor error."""
+    rng = random.Random(seed)
+    layout = CATALOGUE.layouts[name]
+    body = bytearray(padded(layout, texts_of(layout, rng, 2)))
+    for _ in range(rng.randint(0, 3)):
+        at = rng.randrange(len(body) + 1)
+        change = rng.choice((*BITS, b"~", b"*", b"\x1c", b"\x85", b"\xa0", b"\xad\xa1", b"\xa1\xc1"))
+        body[at : at + rng.choice((0, len(change), len(change)))] = change
+    texts = prepare(layout)(bytes(body)) if layout.reader is None else layout.reader(bytes(body))
+    if texts is None:
+        return
+    reading = _Reading(layout, 400)
+    record = reading.record(bytes(body))
+    assert (reading.findings, reading.errors) == ([], [])
+    assert [text for _, _, text in record.items()] == texts
 
 
 @settings(max_examples=max(100, FUZZ // 5), deadline=None)

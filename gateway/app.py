@@ -103,7 +103,11 @@ class Gateway:
             hostname=settings.gateway.hostname,
             limits=SendLimits(keep_alive=delivery.keep_alive_seconds, data_reply=delivery.data_reply_seconds),
             plan=RetryPlan(
-                tuple(delivery.retry_minutes), delivery.give_up_hours, delivery.unknown_after_minutes, delivery.spread
+                tuple(delivery.retry_minutes),
+                delivery.give_up_hours,
+                delivery.unknown_after_minutes,
+                delivery.spread,
+                delivery.recall_seconds,
             ),
             port=delivery.port,
             queue_most=settings.limits.outbound_queue,

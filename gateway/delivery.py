@@ -3,9 +3,10 @@
 *Strategy.* One courier a box. After each commit the clerk hands the new letters over and the courier sends them from
 memory; the store stays the truth, so whatever memory does not hold (a restart, a full queue, a box in back-off) is
 found again by its due time; until then the box is *behind*, and its fresh letters wait in the store too, so that none
-overtakes an older one. Every attempt ends as delivered, deferred, refused or unknown (reliability 4) and becomes a mark
-that rides in the next commit. While a box cannot be reached its letters stay in the store, so that they are taken up
-again in order. A letter has one Message-ID for ever: box, the box's uid_validity and uid make it.
+overtakes an older one. A box that could not be reached rests; something fresh for it is reason enough to try again
+soon, because who sends a request has come back to hear the answer. Every attempt ends as delivered, deferred, refused
+or unknown (reliability 4) and becomes a mark that rides in the next commit. A letter has one Message-ID for ever: box,
+the box's uid_validity and uid make it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,8 +23,8 @@ import structlog
 
 from sekisho.codecs.mime import build_mail
 from sekisho.gateway.clock import Clock, from_us
-from sekisho.mailboxes.letters import Box, Dispatch, Mark
-from sekisho.mailboxes.store import Store
+from sekisho.mailboxes.letters import Box, Dispatch, LetterQuery, Mark
+from sekisho.mailboxes.store import Store, View
 from sekisho.transports.base import Outcome, Parcel, Report
 from sekisho.transports.smtp_out import SendLimits, SmtpSender
 
@@ -34,6 +36,7 @@ _AT_ONCE: Final = 64
 _LOOKED_AT: Final = 1000
 """Letters taken up from the store at a time: reading them holds the loop up."""
 _EVER: Final = 2**62
+"""A due time after every other."""
 _MINUTE: Final = 60_000_000
 
 
@@ -42,13 +45,15 @@ class RetryPlan:
     """When to try again.
 
     ``minutes`` between attempts, the last one repeating until ``give_up_hours``; ``spread`` is the share by which each
-    wait varies at random, so that a peer that comes back is not met by everybody at once.
+    wait varies at random, so that a peer that comes back is not met by everybody at once. A resting box for which
+    something fresh has come is tried again ``recall_seconds`` after the last attempt.
     """
 
     minutes: tuple[float, ...] = (1, 2, 5, 10, 30, 60)
     give_up_hours: float = 24
     unknown_after_minutes: float = 3
     spread: float = 0.1
+    recall_seconds: float = 2
 
     def next_due(self, outcome: Outcome, attempts: int, created_at: int, now_us: int) -> int | None:
         """The next attempt after the ``attempts``-th one ended so (counted from 1); None: none."""
@@ -66,6 +71,15 @@ def message_id(dispatch: Dispatch, domain: str) -> str:
     return f"<{dispatch.uid}.{dispatch.uid_validity}.{dispatch.box}@{domain}>"
 
 
+def turn(dispatch: Dispatch) -> tuple[int, int]:
+    """The order of a box: by number, but what was hastened later (SYG, resend) comes where it was asked for.
+
+    A letter that waits for another attempt keeps its place: its due time says when, not after whom.
+    """
+    hastened = dispatch.attempts == 0 and dispatch.due_at > dispatch.created_at
+    return (dispatch.due_at if hastened else dispatch.created_at), dispatch.number
+
+
 class _Courier:
     """Sends one box's letters. Before ``resting_until_us`` the box is not tried.
 
@@ -80,6 +94,9 @@ class _Courier:
         self.queued: set[int] = set()
         self.sending: dict[int, Dispatch] = {}
         self.resting_until_us = 0
+        self.tried_at_us = 0
+        self.doubtful: dict[int, int] = {}
+        """Letters the peer may have, and when they are to be repeated."""
         self.sender: SmtpSender | None = None
         self.wake = asyncio.Event()
         self.task = asyncio.get_running_loop().create_task(self.run(), name=f"courier-{box.id}")
@@ -122,6 +139,8 @@ class _Courier:
         dispatch = self.sending.pop(report.number)
         now_us = self.house.now_us()
         due = self.house.plan.next_due(report.outcome, dispatch.attempts + 1, dispatch.created_at, now_us)
+        self.tried_at_us = now_us
+        self.doubtful.pop(report.number, None)
         self.house.unmarked.add(report.number)
         self.house.on_mark(Mark(report.number, report.outcome.value, now_us, due, report.text))
         if report.outcome is Outcome.DELIVERED:
@@ -129,7 +148,9 @@ class _Courier:
             return
         log.warning("letter.not_delivered", box=self.box.id, letter=report.number, outcome=report.outcome.value,
                     text=report.text, attempts=dispatch.attempts + 1)  # fmt: skip
-        if report.outcome in (Outcome.DEFERRED, Outcome.UNKNOWN):
+        if report.outcome is Outcome.UNKNOWN and due is not None:
+            self.doubtful[report.number] = due  # the peer may have it: its neighbours need not wait for the repeat
+        if report.outcome is Outcome.DEFERRED:
             # The rest waits in the store, behind this one: order within a box is kept by resting the whole box.
             self.queue.clear()
             self.queued.clear()
@@ -223,6 +244,7 @@ class Couriers:
                 if box is not None and box != courier.box:
                     courier.box = box
                     courier.sender = None
+                    courier.resting_until_us = 0
 
     def look(self) -> None:
         """Take up what is due in the store and not in memory.
@@ -236,18 +258,40 @@ class Couriers:
             return
         now_us = self._clock.us()
         # A resting box's letters would be refused, and enough of them would leave no room for anybody else's.
-        resting = [name for name, courier in self._couriers.items() if courier.resting_until_us > now_us]
         with self._store.view() as view:
+            for courier in self._couriers.values():
+                if courier.resting_until_us > now_us and self._recalled(view, courier, now_us):
+                    self._take_up(view, courier, now_us, held, room)
+            resting = [name for name, courier in self._couriers.items() if courier.resting_until_us > now_us]
             due = view.due(_EVER if self._starting else now_us, room, frozenset(held), resting)
         self._behind = len(due) == room  # there may be more, of any box
         self._starting = self._starting and self._behind
         for courier in self._couriers.values():
             courier.behind = self._behind or (courier.behind and courier.resting_until_us > now_us)
-        # By number, which is the order of each box: what was tried before has a later time than what came after it.
-        for dispatch in sorted(due, key=lambda dispatch: dispatch.number):
+        for dispatch in sorted(due, key=turn):
             looked_at = self._couriers.get(dispatch.box) or self._hire(dispatch.box)
             if looked_at is not None:
                 looked_at.offer(dispatch)
+
+    def _recalled(self, view: View, courier: _Courier, now_us: int) -> bool:
+        """Whether something fresh, or something asked for again, waits for a box that rests."""
+        if now_us - courier.tried_at_us < self.plan.recall_seconds * 1_000_000:
+            return False
+        waiting = view.letters(LetterQuery(box=courier.box.id, states=("waiting", "unknown", "failed"), limit=100))
+        return any(
+            letter.attempts == 0 and letter.due_at is not None and letter.due_at > courier.tried_at_us
+            for letter in waiting
+        )
+
+    def _take_up(self, view: View, courier: _Courier, now_us: int, held: AbstractSet[int], room: int) -> None:
+        """Try everything that waits for one box, in its order, whatever its due time; what is in doubt keeps it."""
+        courier.resting_until_us = 0
+        others = [box.id for box in view.boxes() if box.id != courier.box.id]
+        doubtful = {number for number, due in courier.doubtful.items() if due > now_us}
+        waiting = view.due(_EVER, room, frozenset(held | doubtful), others)
+        courier.behind = len(waiting) == room
+        for dispatch in sorted(waiting, key=turn):
+            courier.offer(dispatch)
 
     def ran_dry(self) -> None:
         """A courier has nothing left: if the last look could not see everything, do not wait for the next one."""

@@ -267,6 +267,8 @@ class Delivery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How long a peer may think after the final dot."""
     spread: Annotated[float, Meta(ge=0, le=0.5)] = 0.1
     """Retries vary by this share, so that a returning peer is not met by all at once."""
+    recall_seconds: Annotated[float, Meta(ge=0.1)] = 2
+    """A box that could not be reached is tried again this soon when something fresh came for it: its user is back."""
 
 
 class NumberSeries(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

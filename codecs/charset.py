@@ -35,6 +35,9 @@ KINDS: Final = ("an", "sn", "n", "n0", "j", "date", "time", "flag")
 # Both spellings of these six characters are encoded; decoding gives CP932's (decisions, "Text").
 _SPELLINGS: Final = str.maketrans("〜−‖¢£¬", "～－∥￠￡￢")
 _NEVER: Final = bytes([*range(0x80, 0x8E), *range(0x90, 0xA1), 0xFF])  # in no EUC-JP text
+# Where a second look is needed: the single shifts, and the six characters of JIS X 0208 (nowhere else) that Python's
+# euc_jp spells in another way than CP932. It may match across two pairs, which only costs that look.
+_APART: Final = re.compile(rb"[\x8e\x8f]|\xa1[\xc1\xc2\xdd\xf1\xf2]|\xa2\xcc")
 # JIS X 0212 (SS3) is read with Python's table; a pair with CP932's; SS2 is half-width kana.
 _UNIT: Final = re.compile(rb"[\x00-\x7f]+|(?:[\xa1-\xfe]{2})+|(?:\x8e[\xa1-\xdf])+|\x8f[\xa1-\xfe]{2}")
 
@@ -87,29 +90,22 @@ def decode(data: bytes) -> str:
     if data.isascii():
         return data.decode("ascii")
     try:
-        return _respelled(data.decode("euc_jp"))
+        text = data.decode("euc_jp")
     except UnicodeDecodeError:
         return _decode_slowly(data)
+    return text.translate(_SPELLINGS) if _APART.search(data) else text
 
 
 def decode_usual(data: bytes) -> str | None:
     """Text of ASCII and JIS X 0208 alone; None if anything else is there."""
-    if b"\x8e" in data or b"\x8f" in data:  # single shifts
+    apart = _APART.search(data)
+    if apart and (b"\x8e" in data or b"\x8f" in data):
         return None
     try:
-        return _respelled(data.decode("euc_jp"))  # which knows no other row
+        text = data.decode("euc_jp")  # which knows no other row
     except UnicodeDecodeError:
         return None
-
-
-def _respelled(text: str) -> str:
-    """Python's ``euc_jp`` differs from CP932's table in six characters of JIS X 0208 and nowhere else.
-
-    Six searches cost less than one walk over the text.
-    """
-    if "−" in text or "〜" in text or "‖" in text or "¢" in text or "£" in text or "¬" in text:
-        return text.translate(_SPELLINGS)
-    return text
+    return text.translate(_SPELLINGS) if apart else text
 
 
 def _decode_slowly(data: bytes) -> str:

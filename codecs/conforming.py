@@ -113,9 +113,7 @@ def prepare(layout: Layout) -> Reader:
             if not _convert(texts, here, len(left) - len(ends), narrow):
                 return None
         texts.pop()
-        for place in numbers:
-            if place >= count:
-                break
+        for place in numbers[: bisect_left(numbers, count)] if row_items else numbers:
             texts[place] = texts[place].lstrip()
         for place, item in padded:
             if place >= count:

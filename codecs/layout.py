@@ -271,9 +271,7 @@ def parse_layout(name: str, text: str) -> Layout:
             raise ValueError(f"{name}.tsv line {number}: unknown kind {kind!r}")
         if not (no.isdigit() and size.isdigit() and (repeat.isdigit() or not repeat)):
             raise ValueError(f"{name}.tsv line {number}: no, size and repeat are whole numbers")
-        items.append(
-            Item(int(no), title, id_, kind, int(size), group, int(repeat or 1), required, secret == "y", note)
-        )
+        items.append(Item(int(no), title, id_, kind, int(size), group, int(repeat or 1), required, secret == "y", note))
     if not items:
         raise ValueError(f"{name}.tsv: no items")
     repeated = {item.id for item in items if sum(other.id == item.id for other in items) > 1}

@@ -25,7 +25,7 @@ from sekisho.codecs.header import (
     length_deviation,
 )
 from sekisho.codecs.layout import EncodeError, Item, Layout, written
-from sekisho.codecs.reading import Record, read_body
+from sekisho.codecs.reading import REQUIRED_AND_BLANK, Record, read_body
 from sekisho.codecs.results import Deviation
 
 __all__ = ["Catalogue", "Message", "as_json", "from_json", "is_reply", "read_message"]
@@ -156,6 +156,9 @@ def read_message(
             errors.append(Deviation("E0001", None, None, MESSAGE_MOST, f"more than {MESSAGE_MOST} bytes"))
         elif layout is not None:
             record, body_findings, body_errors = read_body(layout, body)
+            if direction == "out":
+                # A call-up answers with the table of a request; what is required there is the reader's to fill in.
+                body_errors = [error for error in body_errors if not error.text.endswith(REQUIRED_AND_BLANK)]
             findings += body_findings
             errors += body_errors
             if not findings and not errors:

@@ -20,6 +20,8 @@ from sekisho.codecs.results import Deviation, Rule
 
 __all__ = ["Record", "read_body"]
 
+REQUIRED_AND_BLANK: Final = "required and blank"
+"""How an error about a missing item ends."""
 _NUMBER: Final = re.compile(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)", re.ASCII)
 _TIME: Final = re.compile("(?:[01][0-9]|2[0-3])[0-5][0-9]")
 _FORMATTED: Final = frozenset(("n", "n0", "date", "time", "flag"))
@@ -247,4 +249,4 @@ class _Reading:
                         continue
                     place = layout.places[item.id][0] + (row - 1) * len(block.items)
                     offset = offsets[place] if place < len(offsets) else end
-                    self.error(Rule.MISSING, item, blame[1], offset, "required and blank")
+                    self.error(Rule.MISSING, item, blame[1], offset, REQUIRED_AND_BLANK)

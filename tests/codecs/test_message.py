@@ -352,3 +352,12 @@ def test_json_by_hand() -> None:
     assert from_json({"header": {"business_code": "ZZZ"}}, Catalogue({})) == content[:0] + from_json(
         {"header": {"business_code": "ZZZ"}}, CATALOGUE
     )
+
+
+def test_a_call_up_leaves_blank_what_its_reader_fills_in() -> None:
+    """A call-up answers with the table of the register code: required there is not missing here (procedures 3)."""
+    layout = CATALOGUE.layouts["OLA.in"]
+    content = reply("SZOLA11", layout.encode({"KND": "9", "CG_": ["SMPLBL0001"]}), kind="C")
+    message = read_message(content, CATALOGUE)
+    assert message.layout is layout
+    assert message.errors == ()

@@ -8,15 +8,18 @@ from importlib import import_module
 
 from sekisho.handlers import bonded_transport, link_check, retrieval, user_settings
 from sekisho.handlers.kit import (
+    EDIFACT,
     HANDLERS,
     SENDER,
     Context,
+    EdifactHandler,
     Handler,
     Originator,
     Outcome,
     Output,
     Party,
     handles,
+    reads,
     refuse,
     single_items,
 )
@@ -24,9 +27,11 @@ from sekisho.handlers.plain import answer
 from sekisho.handlers.tables import business_codes, catalogue, key_item, result_list, system_letter
 
 __all__ = [
+    "EDIFACT",
     "HANDLERS",
     "SENDER",
     "Context",
+    "EdifactHandler",
     "Handler",
     "Originator",
     "Outcome",
@@ -38,6 +43,7 @@ __all__ = [
     "find",
     "handles",
     "key_item",
+    "reads",
     "refuse",
     "result_list",
     "single_items",

@@ -11,18 +11,23 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sekisho.codecs.layout import Layout, Value
 from sekisho.codecs.message import Catalogue, Message
 from sekisho.codecs.reading import Record
 from sekisho.codecs.results import Refusal, ResultCode
 
+if TYPE_CHECKING:
+    from sekisho.codecs.edifact.model import Message as EdifactMessage
+
 __all__ = [
+    "EDIFACT",
     "HANDLERS",
     "SENDER",
     "Accounts",
     "Context",
+    "EdifactHandler",
     "Handler",
     "Hours",
     "ItemCheck",
@@ -38,6 +43,7 @@ __all__ = [
     "Waiting",
     "handles",
     "layout_of",
+    "reads",
     "refuse",
     "single_items",
 ]
@@ -217,6 +223,8 @@ class Context:
     """What a handler may use. ``now`` is Japan time; ``request`` the journal number of the message.
 
     ``received`` is when the request came (電文受信日時); ``business`` the settings table ``[business]`` by name.
+    Of an EDIFACT message, ``business_code`` is what the partner's profile made of it, and ``aviation`` says whether the
+    partner's line is one of an aviation carrier.
     """
 
     user: User
@@ -231,6 +239,8 @@ class Context:
     schedule: Schedule
     catalogue: Catalogue
     business: Mapping[str, Any] = field(default_factory=dict)
+    business_code: str = ""
+    aviation: bool = False
 
 
 Decide = Callable[[Message, Context], Outcome]
@@ -282,6 +292,41 @@ def handles(
             raise ValueError(f"{code} is handled twice: {HANDLERS[code].decide.__module__} and {decide.__module__}")
         opens, closes = hours or (None, None)
         HANDLERS[code] = Handler(code, decide, tuple(outputs), items, opens, closes, slow, while_temporary, ignores)
+        return decide
+
+    return register
+
+
+EdifactDecide = Callable[["EdifactMessage", Context], Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class EdifactHandler:
+    """One EDIFACT message type and the function that decides it.
+
+    ``codes`` are the business codes that a partner's profile may make of it, the usual one first. The function reads
+    ``message.segments`` (:meth:`~sekisho.codecs.edifact.segment.Segment.get`); it refuses by :func:`refuse` with the
+    segment's tag as item and its number in the message as row. ``Outcome.key`` is the document number that the answer
+    refers to; its ``outputs`` are letters in the NACCS form to others, as of any business.
+    """
+
+    type: str
+    decide: EdifactDecide
+    codes: tuple[str, ...]
+
+
+EDIFACT: Final[dict[str, EdifactHandler]] = {}
+"""Every EDIFACT message type that is decided here, by type (0065)."""
+
+
+def reads(message_type: str, *, codes: Sequence[str]) -> Callable[[EdifactDecide], EdifactDecide]:
+    """Register a function as the decision of an EDIFACT message type. Raises ValueError if the type has one already."""
+
+    def register(decide: EdifactDecide) -> EdifactDecide:
+        if message_type in EDIFACT:
+            first = EDIFACT[message_type].decide.__module__
+            raise ValueError(f"{message_type} is read twice: {first} and {decide.__module__}")
+        EDIFACT[message_type] = EdifactHandler(message_type, decide, tuple(codes))
         return decide
 
     return register

@@ -170,8 +170,7 @@ class Gateway:
     async def stop(self) -> None:
         """Close in order: nobody new, what is in is finished, then the store."""
         await asyncio.gather(*(listener.stop(_GRACE) for listener in self.listeners))
-        if self.failure is None:
-            await self.couriers.stop(_GRACE)
+        await self.couriers.stop(_GRACE if self.failure is None else 0)
         if self._rounds is not None:
             self._rounds.cancel()
             await asyncio.gather(self._rounds, return_exceptions=True)

@@ -190,6 +190,7 @@ class Couriers:
         self._queue_most = queue_most
         self._couriers: dict[str, _Courier] = {}
         self._behind = self._starting = True
+        self._stopped = False
         self.unmarked: set[int] = set()
         """Letters whose attempt has ended and whose mark is not in the store yet: the store still calls them due."""
         self.delivered = 0
@@ -219,6 +220,8 @@ class Couriers:
 
     def offer(self, dispatches: Iterable[Dispatch]) -> None:
         """New letters, just committed. Called in the loop."""
+        if self._stopped:
+            return  # the next start finds them in the store
         for dispatch in dispatches:
             courier = self._couriers.get(dispatch.box) or self._hire(dispatch.box)
             if courier is None or courier.behind:
@@ -252,6 +255,8 @@ class Couriers:
         Called now and then, and at the start before anything fresh is committed. After a start everything is tried at
         once: which boxes were resting is not known any more, and their fresh letters must not go first.
         """
+        if self._stopped:
+            return
         held = self.unmarked.union(*(courier.queued | courier.sending.keys() for courier in self._couriers.values()))
         room = min(_LOOKED_AT, self._queue_most - len(held))
         if room <= 0:
@@ -303,12 +308,13 @@ class Couriers:
         self.unmarked.difference_update(numbers)
 
     async def stop(self, grace: float = 5.0) -> None:
-        """Let what is being sent finish, at most ``grace`` seconds, then close the connections."""
+        """Let what is being sent finish, at most ``grace`` seconds, then close the connections for good."""
         deadline = asyncio.get_running_loop().time() + grace
         while any(c.queue or c.sending for c in self._couriers.values()):
             if asyncio.get_running_loop().time() > deadline:
                 break
             await asyncio.sleep(0.01)
+        self._stopped = True
         tasks = [courier.task for courier in self._couriers.values()]
         for task in tasks:
             task.cancel()

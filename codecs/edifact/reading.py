@@ -1,0 +1,423 @@
+"""Read and judge transmissions: the loop over raw segments, and what callers get.
+
+*Strategy.* An ordinary segment inside a message costs one set look-up (its tag with the separator behind it, seen
+before and found good); everything else takes the slow way: service segments, damaged tags, text outside messages.
+Characters, line ends and trailing separators are looked at only in batches whose scanner says that there is something.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import chain
+from typing import Final
+
+from sekisho.codecs.edifact.envelope import Envelope
+from sekisho.codecs.edifact.findings import Finding, Findings, Level
+from sekisho.codecs.edifact.model import Report
+from sekisho.codecs.edifact.profile import TOLERANT, Profile
+from sekisho.codecs.edifact.scan import Batch, End, Garbage, Start, events
+from sekisho.codecs.edifact.segment import Segment
+from sekisho.codecs.edifact.syntax import Syntax
+
+__all__ = ["Walk", "read", "walk"]
+
+_TAG: Final = re.compile("[A-Z][A-Z0-9]{2}")
+_SERVICE: Final = frozenset(("UNG", "UNH", "UNT", "UNE", "UNZ"))
+# Security and object segments of syntax version 4 (parts 5, 6 and 8): not supported.
+_SECURITY: Final = frozenset(("USH", "USA", "USC", "USR", "UST", "USB", "USD", "USU", "USX", "USY", "UNO", "UNP"))
+_BLANK: Final = " \t\r\n"
+_KNOWN_TAGS: Final = 4096
+
+
+class Walk:
+    """Segments of a transmission in order, each with offset and number; ``report`` is complete when the walk is over.
+
+    ``build=False`` makes no Segment objects: the iterator is empty then, and only the report counts.
+    """
+
+    def __init__(
+        self,
+        data: bytes | Iterable[bytes],
+        profile: Profile = TOLERANT,
+        *,
+        limit: int = 1000,
+        build: bool = True,
+        keep: bool = False,
+    ) -> None:
+        self._data = data
+        self._profile = profile
+        self._findings = Findings(limit, strict=profile.strict)
+        self._envelope = Envelope(profile, self._findings, keep=keep)
+        self._build = build
+        self._keep = keep
+        self._known: dict[str, set[str]] = {}
+        self._good: set[str] = set()
+        self._noted_wrapped = False
+        self._unterminated = False
+        self.report = Report()
+
+    def __iter__(self) -> Iterator[Segment]:
+        """The segments; UNA is not one of them."""
+        return chain.from_iterable(self._batches())
+
+    def _batches(self) -> Iterator[Iterator[Segment]]:
+        envelope = self._envelope
+        size = 0
+        opening = False
+        for event in events(self._data, self._profile):
+            if isinstance(event, Batch):
+                yield self._batch(event, opening=opening)
+                opening = False
+            elif isinstance(event, Start):
+                envelope.begin(event)
+                self._good = self._known.setdefault(event.syntax.element, set())
+                self._noted_wrapped = self._unterminated = False
+                opening = True
+            elif isinstance(event, End):
+                yield self._end(event, opening=opening)
+                size = event.offset
+                limit = self._profile.max_bytes
+                if limit is not None and size > limit:
+                    self._whole("18", size, f"more than {limit} bytes; send smaller interchanges")
+                    break
+            else:
+                self._garbage(event)
+        if not envelope.interchanges and not self._findings.errors:
+            self._whole("13", 0, "no interchange: there is nothing but white space", tag="UNB")
+        found = self._findings
+        report = self.report
+        report.interchanges, report.errors, report.findings = envelope.interchanges, found.errors, found.findings
+        report.error_count, report.left_out, report.size = found.count, found.left_out, size
+
+    def _whole(self, code: str, offset: int, text: str, *, tag: str | None = None, tolerated: bool = False) -> None:
+        """A deviation of the transmission itself."""
+        interchange = max(len(self._envelope.interchanges), 1)
+        self._findings.add(Finding(code, Level.INTERCHANGE, interchange, offset, text, tag), tolerated=tolerated)
+
+    def _batch(self, batch: Batch, *, opening: bool) -> Iterator[Segment]:
+        envelope = self._envelope
+        current = envelope.current
+        if current is None:
+            return
+        syntax = current.syntax
+        build, keep, good, lines = self._build, self._keep, self._good, batch.lines
+        look = batch.characters or batch.trailing or lines
+        most = self._profile.max_elements
+        number, judge = envelope.number, envelope.judge
+        at = batch.offset
+        for index, text in enumerate(batch.texts):
+            start = at
+            length = len(text)
+            at += length + 1 if text.isascii() else syntax.size(text) + 1
+            if lines:
+                bare = text.lstrip(_BLANK)
+                if len(bare) != length:
+                    start += length - len(bare)
+                    text = self._lead(text, bare, start)  # noqa: PLW2901 - what follows is about the bare segment
+                if self._profile.unwrap and ("\n" in text or "\r" in text):
+                    text = self._unwrapped(text, start)  # noqa: PLW2901 - same
+            if index == batch.over or length > most:
+                at += batch.over_size if index == batch.over else 0
+                if self._too_big(text, syntax, start, cut=index == batch.over):
+                    continue
+                number = envelope.number
+            if number and text[:4] in good:
+                number += 1
+                if look:
+                    envelope.number = number
+                    content = self._look(text, start, syntax, batch)
+                    if judge is not None:
+                        judge(text, number, start, content=content)
+                elif judge is not None:
+                    envelope.number = number
+                    judge(text, number, start)
+                if build:
+                    segment = Segment(text, start, number, syntax)
+                    if keep and envelope.message is not None:
+                        envelope.message.segments.append(segment)
+                    yield segment
+                continue
+            envelope.number = number
+            message = envelope.message
+            if opening:
+                opening = False
+                if look:
+                    self._look(text, start, syntax, batch)
+                envelope.open_interchange(text, start)
+                here = 0
+            else:
+                here = self._special(text, start, at, syntax, batch)
+            number, judge = envelope.number, envelope.judge
+            if build:
+                segment = Segment(text, start, here, syntax)
+                message = envelope.message or message
+                if keep and here and message is not None:
+                    message.segments.append(segment)
+                yield segment
+        envelope.number = number
+
+    def _lead(self, text: str, bare: str, offset: int) -> str:
+        """White space before a segment: line ends are usual, anything else is a tolerance."""
+        lead = text[: len(text) - len(bare)]
+        if lead.strip("\r\n"):
+            self._whole("18", offset - len(lead), "blanks between segments; leave them out", tolerated=True)
+        return bare
+
+    def _unwrapped(self, text: str, offset: int) -> str:
+        if not self._noted_wrapped:
+            self._noted_wrapped = True
+            interchange = len(self._envelope.interchanges)
+            what = "line ends inside segments were dropped (unwrap)"
+            self._findings.note(Finding("21", Level.INTERCHANGE, interchange, offset, what, text[:3]))
+        return text.replace("\r", "").replace("\n", "")
+
+    def _too_big(self, text: str, syntax: Syntax, offset: int, *, cut: bool) -> bool:
+        """Report a segment beyond the profile's limits; True if it was cut off and cannot be read."""
+        limit = f"{self._profile.max_segment} bytes" if cut else f"{self._profile.max_elements} elements"
+        if not cut and text.count(syntax.element) <= self._profile.max_elements:
+            return False
+        envelope = self._envelope
+        if envelope.silent:
+            return cut
+        tag = text[:3]
+        if cut and envelope.number:
+            envelope.number += 1
+        what = f"{tag} has more than {limit}"
+        envelope.report("18", envelope.level_of(tag), offset, what, tag=tag, segment=envelope.number or None)
+        return cut
+
+    def _look(self, text: str, offset: int, syntax: Syntax, batch: Batch) -> bool:
+        """Characters and trailing separators of one segment; False if its elements need no further check."""
+        envelope = self._envelope
+        if envelope.silent:
+            return False
+        tag = text[:3]
+        number = envelope.number or None
+        if batch.characters or "\n" in text or "\r" in text:
+            found = syntax.unwanted.search(text)
+            if found is not None:
+                self._character(text, found.start(), offset, syntax)
+            elif syntax.multibyte and not text.isascii() and not syntax.decodes(text):
+                what = f"{tag}: bytes that are not valid {syntax.codec}"
+                envelope.report("21", envelope.level_of(tag), offset, what, tag=tag, segment=number, element=2)
+        if len(text) > 3 and text[-1] in syntax.separators:
+            if not text[3:].strip(syntax.separators):
+                self._empty(tag, offset)
+                return False
+            if syntax.version == "4" and envelope.judge is None and tag not in ("UNB", *_SERVICE):
+                at = len(text.rstrip(syntax.separators))
+                self._trailing(text, at, offset, syntax)
+        elif syntax.version == "4" and batch.trailing and envelope.judge is None and tag not in ("UNB", *_SERVICE):
+            for piece in syntax.trailing:
+                at = text.find(piece)
+                if at >= 0:
+                    self._trailing(text, at, offset, syntax)
+                    break
+        return True
+
+    def _trailing(self, text: str, at: int, offset: int, syntax: Syntax) -> None:
+        what = f"{text[:3]}: a separator with nothing behind it; leave it out"
+        self._envelope.report(
+            "45",
+            Level.ELEMENT,
+            offset + syntax.size(text[:at]),
+            what,
+            tag=text[:3],
+            segment=self._envelope.number or None,
+            element=text.count(syntax.element, 0, at) + 1,
+        )
+
+    def _character(self, text: str, at: int, offset: int, syntax: Syntax) -> None:
+        """The first character outside the repertoire, and how many there are."""
+        envelope = self._envelope
+        more = len(syntax.unwanted.findall(text))
+        tag = text[:3]
+        shown = syntax.raw(text[at])[-1]
+        where = offset + syntax.size(text[:at]) + len(syntax.raw(text[at])) - 1
+        if shown == "\x1b" and syntax.identifier == "UNOX":
+            text = "code extension by escape sequences (ISO 2022) is not supported; agree a charset"
+            envelope.report("46", Level.INTERCHANGE, where, text, tag=tag, segment=envelope.number or None)
+            return
+        element = text.count(syntax.element, 0, at) + 1
+        begin = text.rfind(syntax.element, 0, at) + 1
+        end = text.find(syntax.element, at)
+        whole = text[begin : end if end >= 0 else len(text)]
+        component = text.count(syntax.component, begin, at) + 1 if syntax.component in whole else None
+        what = f"{tag}: byte {ord(shown):#04x} is outside {syntax.identifier or 'the repertoire'}"
+        if shown in "\r\n":
+            what = f"{tag}: a line end inside the segment; break lines between segments only, or read with unwrap"
+        if more > 1:
+            what += f" ({more} such characters)"
+        envelope.report(
+            "21",
+            envelope.level_of(tag),
+            where,
+            what,
+            tag=tag,
+            segment=envelope.number or None,
+            element=element,
+            component=component,
+        )
+
+    def _empty(self, tag: str, offset: int) -> None:
+        envelope = self._envelope
+        if tag in _SERVICE or tag == "UNB":
+            return
+        message = envelope.message
+        # The airlines' own messages (PADIS) send bare tags.
+        own = message is not None and envelope.judge is None and message.version[2] != "UN"
+        envelope.report(
+            "13",
+            Level.ELEMENT,
+            offset + 3,
+            f"{tag} holds no data; leave the segment out",
+            tag=tag,
+            segment=envelope.number or None,
+            element=2,
+            tolerated=own,
+        )
+
+    def _special(self, text: str, start: int, end: int, syntax: Syntax, batch: Batch) -> int:
+        """A segment off the usual way; its number in the message, 0 outside one."""
+        envelope = self._envelope
+        tag = text[:3]
+        behind = text[3:4]
+        if tag in _SERVICE and behind in ("", syntax.element):
+            errors = self._findings.errors
+            before = len(errors)
+            if batch.characters or batch.lines:
+                self._look(text, start, syntax, batch)
+            found = len(errors)
+            if tag != "UNH" or found == before:
+                return envelope.service_segment(tag, text, start, end)
+            # These errors belong to the message that begins here.
+            envelope.early = found - before
+            here = envelope.service_segment(tag, text, start, end)
+            message = envelope.message
+            if message is not None:
+                for at in range(before, found):
+                    errors[at] = replace(errors[at], message=message.number, group=message.group, segment=1)
+            return here
+        if tag == "UNA":
+            envelope.report("22", Level.INTERCHANGE, start, "UNA stands only directly before UNB", tag="UNA")
+            return 0
+        if not text:
+            if not envelope.silent:
+                number = envelope.number or None
+                what = "a terminator without a segment; leave it out"
+                level = Level.SEGMENT if number else Level.INTERCHANGE
+                envelope.report("15", level, start, what, segment=number)
+            return 0
+        if envelope.message is None:
+            envelope.outside(tag, start)
+            return 0
+        envelope.number += 1
+        number = envelope.number
+        whole = _TAG.fullmatch(tag) is not None and behind in ("", syntax.element)
+        if not whole:
+            nested = _TAG.fullmatch(tag) is not None and behind == syntax.component
+            code = "34" if nested and syntax.version != "4" else "15"
+            what = f"{tag}: explicit nesting is not used here" if nested else f"{tag!r} is no segment tag"
+            what += "; send three capital letters or digits and the element separator"
+            envelope.report(code, Level.SEGMENT, start, what, tag=tag, segment=number)
+            self._look(text, start, syntax, batch)
+            return number
+        if tag in _SECURITY:
+            code = "47" if syntax.version == "4" else "27"
+            what = f"{tag} is not supported; agree on messages without it"
+            envelope.report(code, Level.MESSAGE, start, what, tag=tag, segment=number)
+            return number
+        content = True
+        if behind:
+            content = self._look(text, start, syntax, batch)
+            if len(self._good) < _KNOWN_TAGS:
+                self._good.add(text[:4])
+        else:
+            self._empty(tag, start)
+            content = False
+        if envelope.judge is not None:
+            envelope.judge(text, number, start, content=content)
+        return number
+
+    def _end(self, event: End, *, opening: bool) -> Iterator[Segment]:
+        envelope = self._envelope
+        current = envelope.current
+        if current is None:
+            return
+        syntax = current.syntax
+        closed = event.closed
+        end = event.offset
+        rest = event.rest
+        if rest.strip(_BLANK + "\x00\x1a") and not envelope.silent:
+            length = syntax.size(rest)
+            if syntax.release and rest.endswith(syntax.release):
+                what = "the data ends in a release character"
+                self._whole("18", end + length - 1, what)
+            what = "the last segment has no terminator; the data may be cut off"
+            self._whole("13", end + length, what, tag="UNZ")
+            batch = Batch([rest.rstrip(_BLANK)], end, bool(rest), lines=True, trailing=True)
+            yield from self._batch(batch, opening=opening)
+            end += length
+            closed = rest.lstrip(_BLANK).startswith("UNZ")
+        envelope.end(end, closed=closed)
+
+    def _garbage(self, event: Garbage) -> None:
+        if event.tolerated:
+            shown = event.sample.strip(b" \t\r\n")[:3].hex(" ")
+            what = f"bytes {shown} around the interchange" if shown else "blanks around the interchange"
+            self._whole("18", event.offset, f"{what}; leave them out", tolerated=True)
+            return
+        if self._envelope.interchanges:
+            what = "after UNZ only UNA or UNB may follow"
+            self._whole("13", event.offset, what, tag="UNZ")
+            return
+        if event.sample.startswith(b"UNA"):
+            alone = len(event.sample.strip()) <= 9
+            code = "13" if alone else "22"
+            what = "UNA is followed by nothing; UNB is missing" if alone else "UNA stands only directly before UNB"
+            self._whole(code, event.offset, what, tag="UNB" if alone else "UNA")
+            return
+        what = f"no interchange begins here, but {_kind(event.sample)}; send UNB first"
+        self._whole("13", event.offset, what, tag="UNB")
+
+
+def _kind(sample: bytes) -> str:
+    """What the first bytes of something that is no EDIFACT interchange look like, in words."""
+    head = sample[:3]
+    names = {
+        b"UIB": "interactive EDIFACT (UIB)",
+        b"ISA": "an ANSI X12 interchange (ISA)",
+        b"STX": "a TRADACOMS file (STX)",
+        b"UNH": "a bare message (UNH)",
+        b"UNG": "a bare group (UNG)",
+    }
+    if head in names:
+        return names[head]
+    if sample[:2] in (b"\xff\xfe", b"\xfe\xff") or (len(sample) > 3 and sample[1::2].count(0) > len(sample) // 3):
+        return "UTF-16 text"
+    if sample.lstrip()[:1] in (b"<", b"{"):
+        return "XML" if sample.lstrip()[:1] == b"<" else "JSON"
+    if all(32 <= byte < 127 or byte in b"\r\n\t" for byte in sample):
+        return f"text ({sample[:12].decode('ascii')!r})"
+    return "binary data"
+
+
+def walk(data: bytes | Iterable[bytes], profile: Profile = TOLERANT, *, limit: int = 1000) -> Walk:
+    """The segments of a transmission, streaming; see :class:`Walk`. Raises TypeError for anything but bytes."""
+    return Walk(data, profile, limit=limit)
+
+
+def read(
+    data: bytes | Iterable[bytes], profile: Profile | None = None, limit: int = 1000, *, keep: bool = False
+) -> Report:
+    """Judge a transmission. ``data``: bytes, or chunks of any size; ``limit``: errors and findings listed at most.
+
+    ``keep`` holds all messages with their segments in ``Interchange.listed`` (memory grows with the data then);
+    without it memory stays flat. Raises TypeError for text and the like; any bytes get a report.
+    """
+    walking = Walk(data, profile or TOLERANT, limit=limit, build=keep, keep=keep)
+    for _ in walking:
+        pass
+    return walking.report

@@ -1,0 +1,75 @@
+"""宛先管理: which box an output goes to (naccs-edi.md 5; decisions, "Replies")."""
+
+import pytest
+
+from sekisho.gateway.addressing import Addressee, Addressing
+from sekisho.gateway.directory import Directory
+from sekisho.handlers import SENDER, Originator, Party
+from sekisho.handlers.kit import Sender
+from sekisho.mailboxes.letters import Account, Box, Place, Route
+from sekisho.mailboxes.memory import MemoryStore
+from sekisho.mailboxes.store import Store
+
+
+@pytest.fixture
+def store() -> Store:
+    """Users with and without boxes, routes by ID and by code, a place of each kind."""
+    store = MemoryStore(clock_us=lambda: 1)
+    with store.transaction() as unit:
+        for box in ("BROKER", "PERMITS", "MINE", "STORE", "OPERATORS"):
+            unit.put_box(Box(box, f"{box}@X.EXAMPLE", ()))
+        unit.put_account(Account("1ANACA0A", "", box="BROKER"))
+        unit.put_account(Account("1ANACA0B", "", box=""))
+        unit.put_account(Account("5WHSEW0W", "", box="STORE"))
+        unit.put_account(Account("8NOBXA0A", "", box=""))
+        unit.put_account(Account("9GONEA0A", "", box="TAKEN AWAY"))
+        unit.put_route(Route("1ANAC", "SAF0010", "PERMITS"))
+        unit.put_route(Route("1ANACA0A", "SAF0010", "MINE"))
+        unit.put_place(Place("1AW01", "5WHSE"))
+        unit.put_place(Place("8XX88", "8NOBX"))
+    return store
+
+
+CASES: list[tuple[str, Sender | Originator | Party, str, str, tuple[str, str, str, bool]]] = [
+    ("the user's own box", SENDER, "1ANACA0A", "SAS1360", ("BROKER", "1ANACA0A", "Q", False)),
+    ("a route of the ID before one of the code", SENDER, "1ANACA0A", "SAF0010", ("MINE", "1ANACA0A", "Q", False)),
+    ("a route of the code", SENDER, "1ANACA0B", "SAF0010", ("PERMITS", "1ANACA0B", "Q", False)),
+    ("without a box: that of the code", SENDER, "1ANACA0B", "SAS1360", ("BROKER", "1ANACA0B", "Q", False)),
+    ("nobody: operators", SENDER, "8NOBXA0A", "SAS1360", ("OPERATORS", "8NOBXA0A", "Q", True)),
+    ("a box that is gone: operators", SENDER, "9GONEA0A", "SAS1360", ("OPERATORS", "9GONEA0A", "Q", True)),
+    ("EXZ", Originator("1ANACA0A", 7), "5WHSEW0W", "SAS1360", ("BROKER", "1ANACA0A", "Z", False)),
+    ("EXZ by route", Originator("1ANACA0A", 7), "5WHSEW0W", "SAF0010", ("MINE", "1ANACA0A", "Z", False)),
+    ("EXC by code", Party(user_code="5WHSE"), "1ANACA0A", "SAS0411", ("STORE", "5WHSE", "C", False)),
+    ("EXC by code and route", Party(user_code="1ANAC"), "5WHSEW0W", "SAF0010", ("PERMITS", "1ANAC", "C", False)),
+    ("EXC by place", Party(place="1AW01"), "1ANACA0A", "SAS0411", ("STORE", "5WHSE", "C", False)),
+    ("EXC, unknown place", Party(place="0????"), "1ANACA0A", "SAS0411", ("OPERATORS", "", "C", True)),
+    ("EXC, its user has no box", Party(place="8XX88"), "1ANACA0A", "SAS0411", ("OPERATORS", "8NOBX", "C", True)),
+    ("EXC, unknown user", Party(user_code="0????"), "1ANACA0A", "SAS0411", ("OPERATORS", "0????", "C", True)),
+]
+
+
+@pytest.mark.parametrize(("name", "to", "user", "output", "expected"), CASES, ids=[case[0] for case in CASES])
+def test_where_it_goes(
+    store: Store,
+    name: str,
+    to: Sender | Originator | Party,
+    user: str,
+    output: str,
+    expected: tuple[str, str, str, bool],
+) -> None:
+    """Route by ID, route by code, own box, box of the code; else the operators, who are told that it strayed."""
+    with store.view() as view:
+        account = view.account(user)
+        assert account is not None
+        found = Addressing(Directory(), "OPERATORS").of(view, to, account, output)
+    assert found is not None, name
+    assert (found.box.id, found.user, found.form, found.stray) == expected
+
+
+def test_not_even_operators(store: Store) -> None:
+    """Without an operators' box there is nowhere to put it: None, and the pipeline writes that to the audit trail."""
+    with store.view() as view:
+        account = view.account("8NOBXA0A")
+        assert account is not None
+        found: Addressee | None = Addressing(Directory(), "NO SUCH BOX").reply(view, account, "SAS1360")
+    assert found is None

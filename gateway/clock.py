@@ -15,6 +15,9 @@ __all__ = ["JAPAN", "Clock", "from_us", "to_us"]
 JAPAN: Final = timezone(timedelta(hours=9), "JST")
 """Japan has had no summer time since 1951."""
 
+_EPOCH_JAPAN: Final = datetime.fromtimestamp(0, JAPAN)
+_EPOCH_UTC: Final = datetime.fromtimestamp(0, UTC)
+
 
 def to_us(moment: datetime) -> int:
     """Whole microseconds since the epoch of an aware time."""
@@ -23,8 +26,7 @@ def to_us(moment: datetime) -> int:
 
 def from_us(microseconds: int) -> datetime:
     """Japan time of microseconds since the epoch."""
-    seconds, rest = divmod(microseconds, 1_000_000)
-    return datetime.fromtimestamp(seconds, JAPAN).replace(microsecond=rest)
+    return _EPOCH_JAPAN + timedelta(microseconds=microseconds)
 
 
 class Clock:
@@ -43,4 +45,4 @@ class Clock:
 
     def utc(self) -> datetime:
         """Now in UTC, for envelopes."""
-        return from_us(self.us()).astimezone(UTC)
+        return _EPOCH_UTC + timedelta(microseconds=self.us())

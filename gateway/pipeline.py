@@ -103,6 +103,7 @@ class Pipeline:
         self._business = business or {}
         self._message_bytes = message_bytes
         self._handlers: dict[str, Handler | None] = {}
+        self._minute = (0, "")
 
     def handler(self, business_code: str) -> Handler | None:
         """The handler of a business code, remembered."""
@@ -115,8 +116,7 @@ class Pipeline:
     def process(self, number: int, envelope: Envelope, unit: Unit) -> Processed:
         """Run one journalled request. Raises only :class:`PasswordUnknown`, with nothing changed."""
         now_us = self._clock.us()
-        received = f"{from_us(to_us(envelope.received_at)):%Y%m%d%H%M}"
-        way = _Way(number, envelope, Header(envelope.content), received)
+        way = _Way(number, envelope, Header(envelope.content), self._minute_of(to_us(envelope.received_at)))
         try:
             with unit.savepoint():
                 self._admit(way, unit, now_us)
@@ -135,6 +135,13 @@ class Pipeline:
             done = self._refused(way, Refusal([ResultCode("A0007")], "handler"), unit, now_us)
         unit.finish(number, state=RequestState.DONE, result=done.result, key=done.key, at=now_us)
         return done
+
+    def _minute_of(self, moment_us: int) -> str:
+        """電文受信日時, YYYYMMDDhhmm in Japan time; written once a minute."""
+        minute = moment_us // 60_000_000
+        if self._minute[0] != minute:
+            self._minute = (minute, f"{from_us(moment_us):%Y%m%d%H%M}")
+        return self._minute[1]
 
     # 2 to 4: header, user, business ------------------------------------------------------------------------------
 

@@ -1,0 +1,201 @@
+"""All of sekisho's speed in one run: ratios against peers that are measured in turns on the same machine.
+
+    python benchmarks/run.py            # five rounds, about two minutes
+    python benchmarks/run.py --short    # three smaller rounds
+    python benchmarks/run.py --check    # exit 1 when a floor is missed
+
+Only ratios count: the machine is shared, and the rounds of all candidates are interleaved so that noise meets all
+alike. A ratio is the median of the rounds' ratios. The floors are those of the goals G1, G4, G5 and G12;
+benchmarks/README.md says what each line measures, and what it does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from serving import Server, gateway, plain, postfix, request
+from smtp_in import served
+from smtp_load import load
+from smtp_sink import Sink, sink
+
+HERE = Path(__file__).parent
+ACCEPT_SIZE = 1_024
+TRIP_SIZE = 1_500
+_OVERDUE = 60.0
+"""Seconds after which a reply that has not come is an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the result: the ratio, its floor (0: none), and what stands on both sides."""
+
+    name: str
+    ratio: float
+    floor: float
+    text: str
+
+    @property
+    def missed(self) -> bool:
+        """Whether it is below its floor."""
+        return bool(self.floor) and self.ratio < self.floor
+
+
+def _send(server: Server, messages: int, connections: int, per_connection: int, size: int, first: int) -> float:
+    return load(
+        server.host,
+        server.port,
+        connections=connections,
+        messages=messages,
+        per_connection=per_connection,
+        make_mail=lambda number: request(first + number, size),
+    )
+
+
+def _trip(server: Server, replies: Sink, messages: int, first: int) -> float:
+    """Messages per second from the first request sent to the last reply received."""
+    before = replies.count()["messages"]
+    began = time.perf_counter()
+    _send(server, messages, 20, 0, TRIP_SIZE, first)
+    while replies.count()["messages"] < before + messages:
+        if time.perf_counter() - began > _OVERDUE:
+            raise RuntimeError(f"only {replies.count()['messages'] - before} of {messages} replies came")
+        time.sleep(0.002)
+    return messages / (time.perf_counter() - began)
+
+
+class _Rounds:
+    """Candidates that take turns; their rates by name, the first round thrown away."""
+
+    def __init__(self) -> None:
+        self.work: dict[str, Callable[[int], float]] = {}
+        self.rates: dict[str, list[float]] = {}
+
+    def run(self, rounds: int) -> None:
+        for number in range(rounds + 1):
+            for name, work in self.work.items():
+                rate = work(number)
+                if number:
+                    self.rates.setdefault(name, []).append(rate)
+            print(f"  round {number} of {rounds}" + ("" if number else " (warm-up)"), file=sys.stderr, flush=True)
+
+    def ratio(self, name: str, over: str) -> tuple[float, str]:
+        ours, theirs = self.rates[name], self.rates[over]
+        middle = statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+        return middle, f"{statistics.median(ours):.0f} / {statistics.median(theirs):.0f} messages/s"
+
+
+def _split_us(content: bytes) -> float:
+    """Microseconds of splitting this message on CRLF: the unit of the guard."""
+    times = []
+    for _ in range(41):
+        began = time.process_time_ns()
+        for _ in range(1000):
+            content.split(b"\r\n")
+        times.append((time.process_time_ns() - began) / 1e6)
+    return statistics.median(times)
+
+
+def measure(rounds: int, messages: int) -> list[Line]:
+    """Run everything that needs servers."""
+    turns = _Rounds()
+    costs: list[float] = []
+    first = 0
+
+    with ExitStack() as stack:
+        boxed = stack.enter_context(gateway())
+        journal = stack.enter_context(gateway(journal_only=True))
+        stock_server = stack.enter_context(served("stock", "uvloop"))
+        stock = Server(stock_server.host, stock_server.port, ())
+        queueing = stack.enter_context(postfix())
+        fast, slow = (stack.enter_context(sink(pipelining=True)) for _ in range(2))
+        pushing = stack.enter_context(gateway(fast.port))
+        simple = stack.enter_context(plain(slow.port))
+
+        def accept(server: Server, connections: int, per_connection: int) -> Callable[[int], float]:
+            def work(_round: int) -> float:
+                nonlocal first
+                first += messages
+                return _send(server, messages, connections, per_connection, ACCEPT_SIZE, first)
+
+            return work
+
+        def trip(server: Server, replies: Sink, kept: list[float] | None) -> Callable[[int], float]:
+            def work(number: int) -> float:
+                nonlocal first
+                first += messages
+                before = server.cpu()
+                rate = _trip(server, replies, messages, first)
+                if kept is not None and number:
+                    kept.append((server.cpu() - before) / messages * 1e6)
+                return rate
+
+            return work
+
+        simple_costs: list[float] = []
+        turns.work = {
+            "gateway, many": accept(boxed, 10, 0),
+            "journal, many": accept(journal, 10, 0),
+            "aiosmtpd, many": accept(stock, 10, 0),
+            "gateway, one": accept(boxed, 10, 1),
+            **({"postfix, one": accept(queueing, 10, 1)} if queueing is not None else {}),
+            "gateway, trip": trip(pushing, fast, costs),
+            "plain, trip": trip(simple, slow, simple_costs),
+        }
+        turns.run(rounds)
+
+    def line(name: str, ours: str, theirs: str, floor: float) -> Line:
+        ratio, text = turns.ratio(ours, theirs)
+        return Line(name, ratio, floor, text)
+
+    lines = [
+        line("G4 accept, processed, reply in its box / aiosmtpd no-op", "gateway, many", "aiosmtpd, many", 1.2),
+        line("   accept and journal only / aiosmtpd no-op", "journal, many", "aiosmtpd, many", 0),
+    ]
+    if "postfix, one" in turns.work:
+        name = "G1 accept, processed, one mail a connection / Postfix"
+        lines.append(line(name, "gateway, one", "postfix, one", 2.5))
+    else:
+        print("G1 left out: Postfix is not installed, or this is not root")
+    lines.append(line("G5 round trip / plain aiosmtpd + aiosmtplib build", "gateway, trip", "plain, trip", 2.5))
+    lines.append(line("   round trip / aiosmtpd no-op accept", "gateway, trip", "aiosmtpd, many", 0))
+    unit = _split_us(request(0, TRIP_SIZE))
+    cost, other = statistics.median(costs), statistics.median(simple_costs)
+    text = f"{other:.0f} / {cost:.0f} us"
+    lines.append(Line("   processor time of a round trip, plain / gateway", other / cost, 0, text))
+    print(f"guard: a round trip costs the gateway {cost:.0f} us, {cost / unit:.0f} x bytes.split of the mail ({unit:.2f} us)")
+    return lines
+
+
+def main() -> int:
+    """Print everything; the exit code."""
+    parser = argparse.ArgumentParser(description="sekisho's speed as ratios of one run")
+    parser.add_argument("--short", action="store_true", help="three small rounds")
+    parser.add_argument("--check", action="store_true", help="exit 1 when a floor is missed")
+    parser.add_argument("--rounds", type=int, help="rounds after the warm-up")
+    parser.add_argument("--messages", type=int, help="messages of a candidate in a round")
+    options = parser.parse_args()
+    rounds = options.rounds or (3 if options.short else 5)
+    messages = options.messages or (600 if options.short else 2_000)
+    print("G12 codec, in units of bytes.split", flush=True)
+    codec = subprocess.run([sys.executable, str(HERE / "codec.py"), "--check"], check=False)
+    print(f"\nservers: medians of {rounds} interleaved rounds of {messages} messages, 10 connections (round trip: 20)")
+    lines = measure(rounds, messages)
+    for line in lines:
+        floor = f"   floor {line.floor}{'  MISSED' if line.missed else ''}" if line.floor else ""
+        print(f"{line.name:62} x{line.ratio:5.2f}   ({line.text}){floor}")
+    missed = [line.name.strip() for line in lines if line.missed] + (["G12"] if codec.returncode else [])
+    if missed:
+        print(f"below their floors: {'; '.join(missed)}")
+    return 1 if options.check and missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -24,7 +24,18 @@ from email.utils import format_datetime
 
 from sekisho.codecs.envelope import Attachment
 
-__all__ = ["MAX_DEPTH", "MAX_PARTS", "MimeError", "Unwrapped", "build_mail", "unwrap", "unwrap_plain"]
+__all__ = [
+    "EDIFACT_TYPE",
+    "MAX_DEPTH",
+    "MAX_PARTS",
+    "NACCS_TYPE",
+    "MimeError",
+    "Unwrapped",
+    "build_mail",
+    "is_interchange",
+    "unwrap",
+    "unwrap_plain",
+]
 
 MAX_DEPTH = 20
 """Multiparts inside each other that are still read. Limit of the gateway: real mails have two or three."""
@@ -46,6 +57,14 @@ _FIELDS = re.compile(
     rb"^(content-type|content-transfer-encoding|message-id):((?:[^\r\n]|\r\n[ \t])*)", re.IGNORECASE | re.MULTILINE
 )
 _IDENTITY_ENCODINGS = frozenset((b"", b"7bit", b"8bit", b"binary"))
+_PLAIN_TYPES = (b"text/", b"application/edifact")
+
+NACCS_TYPE = 'Text/plain;charset="EUC-JP"'
+"""Content-Type of mails with a NACCS EDI message, as NACCS sends it."""
+EDIFACT_TYPE = "application/EDIFACT"
+"""Content-Type of mails with an interchange (RFC 1767)."""
+# White space and a byte-order mark before the interchange are read anyway; behind UNA and UNB stands a separator.
+_INTERCHANGE = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*+UN[AB][^A-Z0-9 \r\n]")
 
 
 class MimeError(ValueError):
@@ -56,8 +75,9 @@ class MimeError(ValueError):
 class Unwrapped:
     """A mail taken apart.
 
-    ``content`` is the message: the only part, or the first part that begins with a NACCS header, or the first text
-    part, or nothing (Unspecified: our choice; no official text says how a message lies in a multipart).
+    ``content`` is the message: the only part, or the first part that begins with a NACCS header, or the first that is
+    an EDIFACT interchange, or the first text part, or nothing (Unspecified: our choice; no official text says how a
+    message lies in a multipart).
     ``content_type`` is that part's Content-Type as sent (unfolded, with parameters), ``transport_id`` the Message-ID
     with its brackets; both are empty when absent. ``attachments`` are the other parts in order of the mail.
     ``findings`` are deviations that were read anyway, in plain words.
@@ -85,11 +105,12 @@ def unwrap_plain(raw: bytes) -> Unwrapped | None:
     """Take a plain mail apart in microseconds; None when the mail is of any other shape.
 
     Plain is: a header block of well-formed, perhaps folded fields with CRLF line ends (with or without a space after
-    the colon), Content-Type absent or ``text/*`` in any spelling, Content-Transfer-Encoding absent, 7bit, 8bit or
-    binary, neither field given twice. Also plain is a mail without a header block: one that is empty, begins with the
-    blank line, or begins with the telegram itself. The content is what follows the blank line, byte for byte.
+    the colon), Content-Type absent, ``text/*`` or ``application/EDIFACT`` in any spelling, Content-Transfer-Encoding
+    absent, 7bit, 8bit or binary, neither field given twice. Also plain is a mail without a header block: one that is
+    empty, begins with the blank line, or begins with the telegram itself. The content is what follows the blank line,
+    byte for byte.
     """
-    if _FIRST_FIELD.match(raw) is None:
+    if _FIRST_FIELD.match(raw) is None or is_interchange(raw):  # UNB+UNOA:3 looks like a field named UNB+UNOA
         # A telegram's first line is 398 bytes and has blanks (control, reserves) before any colon it may hold.
         if raw.startswith(b"\r\n"):
             return Unwrapped(content=raw[2:], findings=("mail without header fields",))
@@ -110,7 +131,7 @@ def unwrap_plain(raw: bytes) -> Unwrapped | None:
                 encoding = value
             case _:
                 message_id = value if message_id is None else message_id
-    if content_type is not None and content_type.strip()[:5].lower() != b"text/":
+    if content_type is not None and not content_type.strip()[:19].lower().startswith(_PLAIN_TYPES):
         return None
     if encoding is not None and encoding.strip().lower() not in _IDENTITY_ENCODINGS:
         return None
@@ -123,7 +144,14 @@ def unwrap_plain(raw: bytes) -> Unwrapped | None:
     )
 
 
-def build_mail(*, sender: str, recipient: str, message_id: str, date: datetime, content: bytes) -> bytes:
+def is_interchange(content: bytes) -> bool:
+    """Whether these bytes begin like an EDIFACT transmission: UNA or UNB after white space. No NACCS header does."""
+    return _INTERCHANGE.match(content) is not None
+
+
+def build_mail(
+    *, sender: str, recipient: str, message_id: str, date: datetime, content: bytes, content_type: str = NACCS_TYPE
+) -> bytes:
     """Put the mail around an outgoing message: headers as NACCS sends them (spec/naccs-edi.md 7.4), no Subject.
 
     ``message_id`` carries its brackets; ``date`` must be aware and is written with its own offset; ``content`` follows
@@ -132,13 +160,13 @@ def build_mail(*, sender: str, recipient: str, message_id: str, date: datetime, 
     """
     if date.tzinfo is None:
         raise ValueError("the date of a mail needs its offset")
-    names = f"{sender}{recipient}{message_id}"
+    names = f"{sender}{recipient}{message_id}{content_type}"
     if "\r" in names or "\n" in names:
-        raise ValueError("a line end inside an address or Message-ID")
+        raise ValueError("a line end inside an address, Message-ID or type")
     return b"%b%b" % (
         (
             f"Date: {format_datetime(date)}\r\nFrom: {sender}\r\nTo: {recipient}\r\nMessage-ID: {message_id}\r\n"
-            'Mime-Version: 1.0\r\nContent-Type: Text/plain;charset="EUC-JP"\r\nContent-Transfer-Encoding: 8bit\r\n\r\n'
+            f"Mime-Version: 1.0\r\nContent-Type: {content_type}\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
         ).encode("ascii"),
         content,
     )
@@ -224,8 +252,10 @@ def _unwrap_parsed(raw: bytes, max_depth: int, max_parts: int) -> Unwrapped:
         findings += ("malformed mail: " + ", ".join(dict.fromkeys(type(d).__name__ for d in mail.defects)),)
     if not mail.is_multipart():
         return Unwrapped(leaves[0].content, leaves[0].sent_type, transport_id, (), findings)
-    chosen = next((leaf for leaf in leaves if _begins_with_header(leaf.content)), None) or next(
-        (leaf for leaf in leaves if leaf.media_type.startswith("text/")), None
+    chosen = (
+        next((leaf for leaf in leaves if _begins_with_header(leaf.content)), None)
+        or next((leaf for leaf in leaves if is_interchange(leaf.content)), None)
+        or next((leaf for leaf in leaves if leaf.media_type.startswith("text/")), None)
     )
     if chosen is None:
         findings += ("no part of the mail is a message",)

@@ -21,7 +21,7 @@ from typing import Final
 
 import structlog
 
-from sekisho.codecs.mime import build_mail
+from sekisho.codecs.mime import EDIFACT_TYPE, NACCS_TYPE, build_mail, is_interchange
 from sekisho.gateway.clock import Clock, from_us
 from sekisho.mailboxes.letters import Box, Dispatch, LetterQuery, Mark
 from sekisho.mailboxes.store import Store, View
@@ -207,6 +207,7 @@ class Couriers:
             message_id=message_id(dispatch, self._domain),
             date=from_us(dispatch.created_at),
             content=dispatch.content,
+            content_type=EDIFACT_TYPE if is_interchange(dispatch.content) else NACCS_TYPE,
         )
         return Parcel(dispatch.number, self._sender_address, box.address, data)
 

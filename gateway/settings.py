@@ -19,6 +19,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta, Struct, field, structs
 
 from sekisho.gateway.clock import JAPAN, to_us
+from sekisho.gateway.partners import Partner, problems_of
 from sekisho.gateway.strict_toml import read_file, read_table
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Log",
     "NumberSeries",
     "Operators",
+    "Partner",
     "Registry",
     "Settings",
     "SettingsError",
@@ -361,6 +363,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Series -> pattern, or a table of pattern and size; ``default`` is for the series not named."""
     window: tuple[Window, ...] = ()
     operators: Operators = field(default_factory=Operators)
+    partner: tuple[Partner, ...] = ()
 
     @property
     def data(self) -> Path:
@@ -423,6 +426,7 @@ def _between(settings: Settings) -> list[str]:
                 f'listener[{at}].address: "{listener.address}" can be reached from elsewhere, and {listener.kind} '
                 "carries passwords in the clear; use 127.0.0.1, or set gateway.allow_plain = true"
             )
+    problems.extend(problems_of(settings.partner))
     for kind in settings.numbers:
         try:
             settings.series(kind)

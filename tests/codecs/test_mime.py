@@ -1,5 +1,6 @@
 """Taking mails apart and putting them on: the fast way, the library's way, and that they agree."""
 
+import base64
 import contextlib
 import time
 from datetime import UTC, datetime, timedelta, timezone
@@ -10,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sekisho.codecs.envelope import Attachment
-from sekisho.codecs.mime import MimeError, Unwrapped, build_mail, unwrap, unwrap_plain
+from sekisho.codecs.mime import (
+    EDIFACT_TYPE,
+    MimeError,
+    Unwrapped,
+    build_mail,
+    is_interchange,
+    unwrap,
+    unwrap_plain,
+)
 
 TELEGRAM = b"   OLA  ".ljust(398) + b"\r\n" + b"\xc5\xec\xb5\xfe".ljust(18) + b"\r\n"
 HEAD = (
@@ -293,3 +302,70 @@ def test_outgoing_mail_refuses_what_would_forge_headers(field: str, value: objec
     }
     with pytest.raises(ValueError, match=r"offset|line end|ascii"):
         build_mail(**given_values)  # type: ignore[arg-type]
+
+
+_UNB = b"UNB+UNOA:3+TRADER1+SEKISHO+251001:0900+1'"
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (_UNB, True),
+        (b"UNA:+.? '" + _UNB, True),
+        (b"\r\n \t" + _UNB, True),
+        (b"\xef\xbb\xbf" + _UNB, True),
+        (b"UNB\x1dUNOB\x1f1", True),
+        (b"UNB", False),
+        (b"UNBOUND", False),
+        (b"UNB  1ANAC", False),
+        (b"   UNB  1ANACA0A", False),
+        (b"HELLO " + _UNB, False),
+        (b"", False),
+    ],
+)
+def test_what_begins_like_an_interchange(content: bytes, found: bool) -> None:
+    """A transmission begins with UNA or UNB after white space (spec/edifact.md 3.1); a NACCS header never does."""
+    assert is_interchange(content) is found
+
+
+@pytest.mark.parametrize("kind", ["application/EDIFACT", "Application/edifact; charset=us-ascii", "text/plain"])
+def test_an_interchange_as_the_only_part(kind: str) -> None:
+    """Content-Type application/EDIFACT or text/plain, single part: read without the library's parser (issue 3)."""
+    mail = f"Message-ID: <1@X.EXAMPLE>\r\nContent-Type: {kind}\r\n\r\n".encode() + _UNB
+    opened = unwrap_plain(mail)
+    assert opened is not None
+    assert (opened.content, opened.content_type, opened.transport_id) == (_UNB, kind, "<1@X.EXAMPLE>")
+    assert unwrap(_UNB).content == _UNB, "UNB+UNOA is no header field"
+
+
+def test_an_interchange_among_parts() -> None:
+    """The part that is an interchange is the message, whatever its type and place; a NACCS header goes before it."""
+
+    def mail(*parts: bytes) -> bytes:
+        body = b"".join(b"--X\r\n" + part + b"\r\n" for part in parts)
+        return b'MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary="X"\r\n\r\n' + body + b"--X--\r\n"
+
+    letter = b"Content-Type: text/plain\r\n\r\nplease find attached"
+    attached = (
+        b'Content-Type: application/octet-stream\r\nContent-Disposition: attachment; filename="M.EDI"\r\n'
+        b"Content-Transfer-Encoding: base64\r\n\r\n" + base64.b64encode(_UNB)
+    )
+    opened = unwrap(mail(letter, attached))
+    assert (opened.content, opened.content_type) == (_UNB, "application/octet-stream")
+    assert [one.content for one in opened.attachments] == [b"please find attached"]
+    naccs = b" " * 398 + b"\r\n"
+    assert unwrap(mail(attached, b"Content-Type: text/plain\r\n\r\n" + naccs)).content == naccs
+
+
+def test_an_interchange_leaves_with_its_type() -> None:
+    """A reply that is an interchange leaves as application/EDIFACT, byte for byte."""
+    built = build_mail(
+        sender="A@X.EXAMPLE",
+        recipient="B@X.EXAMPLE",
+        message_id="<1@X.EXAMPLE>",
+        date=datetime(2025, 10, 1, tzinfo=UTC),
+        content=_UNB,
+        content_type=EDIFACT_TYPE,
+    )
+    assert b"\r\nContent-Type: application/EDIFACT\r\n" in built
+    assert unwrap(built).content == _UNB

@@ -13,6 +13,7 @@ stops for good: what the disk did is not known any more (reliability, "Durabilit
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 import time
@@ -295,9 +296,11 @@ class Clerk:
                 ready = True
         except Exception as error:
             self._answer_all(jobs, _FAILED)
+            with contextlib.suppress(OSError):
+                self.watch_disk()  # on a full disk 452 from here on, and no end: it may have room again
+            self._undone += not self._disk_low
             if self._undone > _TRIES or (ready and not self._store_goes_on()):
                 raise
-            self._undone += 1
             log.exception("batch.undone", jobs=len(jobs), error=repr(error))
             self._marks.extendleft(reversed(marks))
             self._directory.forget()

@@ -163,16 +163,19 @@ async def test_disk_low_and_recovery(tmp_path: Path) -> None:
 
 
 class _Connection:
-    """A connection whose COMMIT fails ``times`` times with an error of SQLite."""
+    """A connection on which ``times`` commits of something written fail with an error of SQLite."""
 
     def __init__(self, real: Any, code: int, times: int) -> None:  # noqa: ANN401 - sqlite3's, and ours for it
         self._real, self.code, self.times = real, code, times
+        self._before = 0
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the connection has
         return getattr(self._real, name)
 
     def execute(self, sql: str, *values: Any) -> Any:  # noqa: ANN401 - same
-        if sql == "COMMIT" and self.times:
+        if sql.startswith("BEGIN"):
+            self._before = self._real.total_changes
+        if sql == "COMMIT" and self.times and self._real.total_changes > self._before:
             self.times -= 1
             error = sqlite3.OperationalError("disk I/O error" if self.code == sqlite3.SQLITE_IOERR else "disk full")
             error.sqlite_errorcode = self.code
@@ -234,11 +237,53 @@ async def test_commit_fails_and_the_process_ends(tmp_path: Path) -> None:
 async def test_full_disk_at_commit(tmp_path: Path) -> None:
     """A full disk leaves nothing behind: 451 for the batch, and when there is room again work goes on (R4)."""
     async with house(tmp_path) as desk:
+        await desk.ask(desk.request("TCC", carry="BEFORE"))
+        await desk.until(lambda view: view.letters_of(1)[0].delivered_at)
         _break(desk.store, sqlite3.SQLITE_FULL, 1)
         assert (await desk.post(desk.request("TCC", carry="LOST"))).code == 451
         await desk.ask(desk.request("TCC", carry="KEPT"))
-        assert [request.carry for request in desk.requests] == ["KEPT"]
+        assert [request.carry for request in desk.requests] == ["BEFORE", "KEPT"]
         assert desk.gateway.failure is None
+
+
+async def test_disk_stays_full(tmp_path: Path) -> None:
+    """However many commits fail for want of room: no yes, no end, and served again when there is room (R4)."""
+    async with house(tmp_path, store=lambda path: _Disk(path, clock_us=lambda: 1)) as desk:
+        store = desk.store
+        assert isinstance(store, _Disk)
+        await desk.ask(desk.request("TCC", carry="BEFORE"))
+        real = store._writer
+        _break(store, sqlite3.SQLITE_FULL, 1000)
+        store.free = 0
+        codes = [(await desk.post(desk.request("TCC", carry=f"{n}"))).code for n in range(12)]
+        assert set(codes) <= {451, 452}
+        assert codes[-1] == 452
+        await asyncio.sleep(1.2)
+        assert desk.gateway.failure is None
+        store.free, store._writer = 10**12, real
+        for _ in range(100):
+            if (await desk.post(desk.request("TCC", carry="AFTER"))).accepted:
+                break
+            await asyncio.sleep(0.1)
+        await desk.processed(2)
+        assert [request.carry for request in desk.requests] == ["BEFORE", "AFTER"]
+
+
+async def test_store_that_always_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that fails batch after batch for another reason is broken: the gateway ends, nobody had a yes (R5)."""
+    async with house(tmp_path) as desk:
+        await desk.ask(desk.request("TCC", carry="BEFORE"))
+        await desk.until(lambda view: view.letters_of(1)[0].delivered_at)
+
+        def refuse(_: SqliteUnit, request: NewRequest) -> int:
+            raise StoreError(f"cannot write {request.carry}")
+
+        monkeypatch.setattr(SqliteUnit, "journal", refuse)
+        codes = [(await desk.post(desk.request("TCC", carry=f"{n}"))).code for n in range(5)]
+        assert set(codes) <= {451, 0}
+        await asyncio.wait_for(desk.gateway.closed.wait(), 5)
+        assert desk.gateway.failure is not None
+        assert [request.carry for request in desk.requests] == ["BEFORE"]
 
 
 async def test_message_that_nobody_can_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

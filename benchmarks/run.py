@@ -170,7 +170,7 @@ def measure(rounds: int, messages: int) -> list[Line]:
     cost, other = statistics.median(costs), statistics.median(simple_costs)
     text = f"{other:.0f} / {cost:.0f} us"
     lines.append(Line("   processor time of a round trip, plain / gateway", other / cost, 0, text))
-    print(f"guard: a round trip costs the gateway {cost:.0f} us, {cost / unit:.0f} x bytes.split of the mail ({unit:.2f} us)")
+    print(f"guard: a round trip costs the gateway {cost:.0f} us, {cost / unit:.0f} x bytes.split of the mail")
     return lines
 
 

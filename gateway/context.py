@@ -11,13 +11,15 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sekisho.gateway.clock import to_us
-from sekisho.gateway.directory import Directory
+from sekisho.codecs.message import Catalogue
+from sekisho.gateway.clock import from_us, to_us
+from sekisho.gateway.directory import Directory, Hours
 from sekisho.gateway.passwords import Passwords
+from sekisho.handlers.kit import Context, User
 from sekisho.mailboxes.letters import Account, LetterQuery
 from sekisho.mailboxes.store import Unit
 
-__all__ = ["AccountsOf", "NumbersOf", "RecordsOf", "ScheduleOf", "WaitingOf"]
+__all__ = ["AccountsOf", "Contexts", "NumbersOf", "RecordsOf", "ScheduleOf", "WaitingOf"]
 
 ACTIVE, TEMPORARY = "active", "temporary"
 _REMEMBERED = 3
@@ -100,9 +102,7 @@ class AccountsOf:
         history = tuple(dict.fromkeys(h for h in (before, *account.history) if h))[:_REMEMBERED]
         hashed = self._passwords.hash(password)
         self._write(
-            replace(
-                account, password_hash=hashed, password_state=ACTIVE, former="", former_state="", history=history
-            )
+            replace(account, password_hash=hashed, password_state=ACTIVE, former="", former_state="", history=history)
         )
 
     def initialise(self, user_id: str) -> str:
@@ -185,3 +185,49 @@ class ScheduleOf:
     def cancel(self, kind: str, key: str) -> None:
         """Take it back."""
         self._unit.cancel_timers(kind, key)
+
+
+class Contexts:
+    """Makes the context of one message; the arguments are what all messages share."""
+
+    def __init__(
+        self,
+        *,
+        directory: Directory,
+        passwords: Passwords,
+        environment: str,
+        number_text: Callable[[str, int], str],
+        catalogue: Catalogue,
+        business: Mapping[str, Any],
+    ) -> None:
+        self._directory, self._passwords, self._number_text = directory, passwords, number_text
+        self._environment, self._catalogue, self._business = environment, catalogue, business
+
+    def make(
+        self,
+        unit: Unit,
+        account: Account,
+        request: int,
+        now_us: int,
+        *,
+        business_code: str = "",
+        aviation: bool = False,
+    ) -> Context:
+        """What the handler of a message of ``account`` may use; the last two are of EDIFACT messages."""
+        boxes = [box for box in (account.box, *self._directory.routed_boxes(unit, account.id)) if box]
+        return Context(
+            user=User(account.id, account.trade, account.specialist, account.in_house),
+            now=from_us(now_us),
+            environment=self._environment,
+            request=request,
+            records=RecordsOf(unit, self._directory, now_us),
+            numbers=NumbersOf(unit, self._number_text),
+            accounts=AccountsOf(unit, self._directory, self._passwords),
+            waiting=WaitingOf(unit, list(dict.fromkeys(boxes))),
+            hours=Hours(self._directory, unit),
+            schedule=ScheduleOf(unit),
+            catalogue=self._catalogue,
+            business=self._business,
+            business_code=business_code,
+            aviation=aviation,
+        )

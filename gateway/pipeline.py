@@ -23,36 +23,20 @@ from sekisho.codecs.results import Deviation, Refusal, ResultCode, result_block
 from sekisho.gateway.addressing import Addressee, Addressing
 from sekisho.gateway.admission import Admission, PasswordUnknown
 from sekisho.gateway.clock import Clock, from_us, to_us
-from sekisho.gateway.context import AccountsOf, NumbersOf, RecordsOf, ScheduleOf, WaitingOf
-from sekisho.gateway.directory import Directory, Hours
+from sekisho.gateway.context import Contexts
+from sekisho.gateway.directory import Directory
 from sekisho.gateway.intake import reopened
+from sekisho.gateway.outbox import Processed, put_letter
 from sekisho.gateway.passwords import Passwords
-from sekisho.handlers import Context, Handler, Originator, Outcome, Output, find, key_item, system_letter
-from sekisho.handlers.kit import User, single_items
-from sekisho.mailboxes.letters import PUSH, Account, Dispatch, Event, NewLetter, RequestState
+from sekisho.handlers import Handler, Originator, Outcome, Output, find, key_item, system_letter
+from sekisho.handlers.kit import single_items
+from sekisho.mailboxes.letters import Account, RequestState
 from sekisho.mailboxes.store import StoreError, Unit
 
 __all__ = ["Pipeline", "Processed"]
 
 log = structlog.get_logger("sekisho.pipeline")
 _NOTICE_PART = 0
-
-
-@dataclass(slots=True)
-class Processed:
-    """What became of one request: its first result code, its key, and the letters to send once this is committed.
-
-    ``again`` are letters to be delivered again after these; ``errors`` every result code, also beyond the five that the
-    notice holds; ``stage`` where it was refused.
-    """
-
-    result: str
-    key: str
-    letters: list[Dispatch] = field(default_factory=list)
-    again: tuple[int, ...] = ()
-    errors: tuple[ResultCode, ...] = ()
-    stage: str = ""
-    findings: int = 0
 
 
 @dataclass(slots=True)
@@ -94,13 +78,17 @@ class Pipeline:
         self._directory = directory
         self._addressing = addressing
         self._admission = admission
-        self._passwords = passwords
         self._clock = clock
-        self._environment = environment
         self._generation = generation
         self._modules = modules
-        self._number_text = number_text
-        self._business = business or {}
+        self._contexts = Contexts(
+            directory=directory,
+            passwords=passwords,
+            environment=environment,
+            number_text=number_text,
+            catalogue=catalogue,
+            business=business or {},
+        )
         self._message_bytes = message_bytes
         self._handlers: dict[str, Handler | None] = {}
         self._minute = (0, "")
@@ -187,21 +175,7 @@ class Pipeline:
         if account is None or handler is None or message is None:  # the steps before would have refused
             raise Refusal([ResultCode("A0007")], "handler")
         way.decided = True
-        boxes = [box for box in (account.box, *self._directory.routed_boxes(unit, account.id)) if box]
-        context = Context(
-            user=User(account.id, account.trade, account.specialist, account.in_house),
-            now=from_us(now_us),
-            environment=self._environment,
-            request=way.number,
-            records=RecordsOf(unit, self._directory, now_us),
-            numbers=NumbersOf(unit, self._number_text),
-            accounts=AccountsOf(unit, self._directory, self._passwords),
-            waiting=WaitingOf(unit, list(dict.fromkeys(boxes))),
-            hours=Hours(self._directory, unit),
-            schedule=ScheduleOf(unit),
-            catalogue=self._catalogue,
-            business=self._business,
-        )
+        context = self._contexts.make(unit, account, way.number, now_us)
         return handler.decide(message, context)
 
     # 7 and 8: notice, letters ------------------------------------------------------------------------------------
@@ -306,16 +280,10 @@ class Pipeline:
         tags: bytes | None = None,
     ) -> None:
         """One output into its box; with a push door it is due at once. ``tags``: the message whose tags it carries."""
-        if to is None:
-            unit.add_event(Event(now_us, "addressing", "output.unaddressed", way.number, None, code))
-            log.warning("output.unaddressed", request=way.number, output_code=code)
-            return
-        if to.stray:
-            unit.add_event(Event(now_us, "addressing", "output.strayed", way.number, None, f"{code} for {to.user}"))
-            log.warning("output.strayed", request=way.number, output_code=code, user=to.user)
         notice = kind == "R"
-        content = (
-            build_reply_header(
+
+        def content(to: Addressee) -> bytes:
+            head = build_reply_header(
                 way.envelope.content if tags is None else tags,
                 output_code=code,
                 received_at=way.received,
@@ -328,28 +296,21 @@ class Pipeline:
                 echo=to.form != "C",
                 part="000" if notice else "001",
             )
-            + body
-        )
-        due = now_us if PUSH in to.box.doors else None
-        letter = NewLetter(
-            request=way.number,
+            return head + body
+
+        put_letter(
+            unit,
+            done,
+            to,
+            content,
+            number=way.number,
             part=part,
-            box=to.box.id,
-            user_id=to.user,
-            business_code=way.header.business_code if way.header.business_code.isascii() else "",
-            output_code=code.rstrip(),
+            business_code=way.header.business_code,
+            output_code=code,
             kind=kind,
-            form=to.form,
             subject=subject,
-            content=content,
-            created_at=now_us,
-            due_at=due,
+            now_us=now_us,
         )
-        stored = unit.add_letter(letter)
-        if due is not None:
-            done.letters.append(
-                Dispatch(stored.number, to.box.id, stored.uid, stored.uid_validity, now_us, due, 0, content)
-            )
 
 
 def _tags_of(unit: Unit, request: int) -> bytes:

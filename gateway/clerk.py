@@ -357,7 +357,7 @@ class Clerk:
             return
         handler = self._pipeline.handler(taken.business_code)
         held = time.monotonic() - began > self._limits.hold_seconds
-        if lane in self._lanes or held or (handler is not None and handler.slow):
+        if lane in self._lanes or held or taken.slow or (handler is not None and handler.slow):
             self._lanes.defer(lane, taken.number, job.envelope, len(job.envelope.raw))
             return
         try:

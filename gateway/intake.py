@@ -4,6 +4,9 @@
 same mail sent again has one effect and gets the same replies (decisions, "Identity of a request"). Where the transport
 gives no id, identical bytes with a filled tag are the same request if the first one succeeded and its business changes
 something; that is judged when the request is processed, because only then the first one is known to have succeeded.
+
+Of an EDIFACT transmission the sender is whom the first UNB names: the partner's user, or the id of a stranger. Its
+duplicates are told by the interchange reference, when it is processed.
 """
 
 from __future__ import annotations
@@ -21,7 +24,9 @@ import structlog
 from sekisho.codecs import mime
 from sekisho.codecs.envelope import Attachment, Envelope, Wrapping
 from sekisho.codecs.header import Header
+from sekisho.codecs.mime import is_interchange
 from sekisho.gateway.clock import from_us, to_us
+from sekisho.gateway.partners import Partners, opening_of
 from sekisho.mailboxes.letters import Event, NewRequest, RequestState
 from sekisho.mailboxes.store import Unit
 from sekisho.transports.base import Receipt, Verdict
@@ -32,13 +37,21 @@ log = structlog.get_logger("sekisho.intake")
 CHANGING: Final = frozenset("ACSX")
 """Kinds of business that change something; T, B and Q are always processed anew."""
 
+EDI: Final = "EDI"
+"""The business code in the journal of a transmission whose first message asks for none."""
+SLOW_BYTES: Final = 65_536
+"""A transmission above this many bytes takes tens of milliseconds to judge: it is answered first."""
+
 _RECENT: Final = 10_000
 """Requests that later ones are compared with, for the log only."""
 
 
 @dataclass(slots=True)
 class Taken:
-    """A request after the journal. ``number`` 0: nothing new was journalled; ``again``: letters to send once more."""
+    """A request after the journal. ``number`` 0: nothing new was journalled; ``again``: letters to send once more.
+
+    ``slow``: it would hold a batch up.
+    """
 
     receipt: Receipt
     number: int = 0
@@ -46,37 +59,79 @@ class Taken:
     user_id: str = ""
     business_code: str = ""
     again: tuple[int, ...] = ()
+    slow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Sender:
+    """Who sent an envelope and what for, as its content says; ``lane`` is the sender's name in the lane."""
+
+    lane: str
+    user_id: str
+    business_code: str
+    carry: str
+    input_id: str
+    slow: bool = False
 
 
 class Intake:
     """Journals and recognises.
 
     ``kind_of`` gives the kind of a business code (A B C Q S X T, empty if unknown); ``window_us`` how long identical
-    bytes without a transport id count as the same request.
+    bytes without a transport id count as the same request; ``partners`` whose interchanges are known.
     """
 
-    def __init__(self, kind_of: Callable[[str], str], window_us: int) -> None:
+    def __init__(self, kind_of: Callable[[str], str], window_us: int, partners: Partners | None = None) -> None:
+        self._partners = partners or Partners()
         self._kind_of = kind_of
         self._window_us = window_us
         self._run = f"{os.getpid()}-{os.urandom(6).hex()}"
         self._count = itertools.count(1)
         self._recent: OrderedDict[tuple[str, int], tuple[int, int]] = OrderedDict()
 
-    @staticmethod
-    def lane(envelope: Envelope) -> str:
+    def lane(self, envelope: Envelope) -> str:
         """One sender: the user ID of the header and what the transport knows it by."""
-        return f"{_user_id(envelope)}|{envelope.transport}|{(envelope.principal or envelope.sender).upper()}"
+        if is_interchange(envelope.content):
+            return _lane(envelope, self._sender(envelope).lane)
+        return _lane(envelope, _user_id(envelope))  # asked first of every message: the rest of the header can wait
 
     def taken(self, envelope: Envelope, number: int) -> Taken:
         """What :meth:`take` said of a request that is in the journal already."""
-        header = Header(envelope.content)
+        sender = self._sender(envelope)
         receipt = Receipt(Verdict.ACCEPTED, number=number)
-        return Taken(receipt, number, self.lane(envelope), _user_id(envelope), _ascii(header.business_code))
+        return Taken(
+            receipt, number, _lane(envelope, sender.lane), sender.user_id, sender.business_code, slow=sender.slow
+        )
+
+    def _sender(self, envelope: Envelope) -> _Sender:
+        content = envelope.content
+        if is_interchange(content):
+            opening = opening_of(content)
+            partner = self._partners.find(opening.sender, opening.qualifier)
+            user_id = partner.user if partner is not None else ""
+            code = partner.business_code(opening.type, opening.document_code) if partner is not None else ""
+            return _Sender(
+                user_id or f"UNB {_ascii(opening.sender)}",
+                user_id,
+                code or EDI,
+                "",
+                _ascii(opening.reference),
+                len(content) > SLOW_BYTES,
+            )
+        header = Header(content)
+        user_id = _user_id(envelope)
+        return _Sender(
+            user_id,
+            user_id,
+            _ascii(header.business_code),
+            _ascii(header.carry.decode("ascii", "replace").rstrip()),
+            _ascii(header.input_id.decode("ascii", "replace").rstrip()),
+        )
 
     def take(self, envelope: Envelope, unit: Unit, now_us: int) -> Taken:
         """Journal an envelope, or recognise it."""
-        header = Header(envelope.content)
-        user_id, lane = _user_id(envelope), self.lane(envelope)
+        sender = self._sender(envelope)
+        lane = _lane(envelope, sender.lane)
         if envelope.transport_id:
             idem = f"{lane}|{envelope.transport_id}"
             known = unit.find_request(idem)
@@ -84,7 +139,6 @@ class Intake:
                 return self._known(known.number, known.content_digest, envelope, unit, now_us)
         else:
             idem = f"{lane}|#{self._run}-{next(self._count)}"
-        business_code = _ascii(header.business_code)
         number = unit.journal(
             NewRequest(
                 lane=lane,
@@ -100,15 +154,15 @@ class Intake:
                 wrapping=envelope.wrapping.value,
                 content_type=envelope.content_type,
                 transport_id=envelope.transport_id,
-                user_id=user_id,
-                business_code=business_code,
-                carry=_ascii(header.carry.decode("ascii", "replace").rstrip()),
-                input_id=_ascii(header.input_id.decode("ascii", "replace").rstrip()),
+                user_id=sender.user_id,
+                business_code=sender.business_code,
+                carry=sender.carry,
+                input_id=sender.input_id,
                 parent=envelope.parent,
             )
         )
         receipt = Receipt(Verdict.ACCEPTED, f"accepted as {number}", number)
-        return Taken(receipt, number, lane, user_id, business_code)
+        return Taken(receipt, number, lane, sender.user_id, sender.business_code, slow=sender.slow)
 
     def _known(self, number: int, digest: str, envelope: Envelope, unit: Unit, now_us: int) -> Taken:
         """The same transport id again: the same answer and the same replies, or a conflict."""
@@ -127,7 +181,7 @@ class Intake:
         Gives the letters of the first one, to be sent again, after closing this one without any effect; None if it is
         a request of its own.
         """
-        if self._window_us <= 0 or envelope.parent is not None:
+        if self._window_us <= 0 or envelope.parent is not None or is_interchange(envelope.content):
             return None
         header = Header(envelope.content)
         tagged = bool(header.carry.strip() or header.input_id.strip())
@@ -165,6 +219,10 @@ class Intake:
 def _delivered(due_at: int | None) -> bool:
     """Only what is not on its way already needs to be sent again."""
     return due_at is None
+
+
+def _lane(envelope: Envelope, sender: str) -> str:
+    return f"{sender}|{envelope.transport}|{(envelope.principal or envelope.sender).upper()}"
 
 
 def _user_id(envelope: Envelope) -> str:

@@ -11,14 +11,14 @@ import codecs
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple
 
 from msgspec import Meta, Struct
 
 if TYPE_CHECKING:
     from sekisho.codecs.edifact.profile import Profile
 
-__all__ = ["ANSWERS", "BUSINESS_CODES", "Partner", "Partners", "problems_of"]
+__all__ = ["ANSWERS", "BUSINESS_CODES", "Opening", "Partner", "Partners", "opening_of", "problems_of"]
 
 Filled = Annotated[str, Meta(min_length=1)]
 
@@ -48,6 +48,8 @@ _TEST: Final[Mapping[str, frozenset[str] | None]] = {
     "forbidden": frozenset({"0"}),
     "required": frozenset({"1", "2", "3", "4", "5"}),
 }
+_OPENING_BYTES: Final = 4096
+"""UNA, UNB, UNG, UNH and BGM take a few hundred."""
 _ID: Final = re.compile(r"[^:]{1,35}(?::[^:]{1,4})?")
 _SYNTAX: Final = re.compile(r"[A-Z]{4}:[1-4]")
 _RELEASE: Final = re.compile(r"|[A-Z]\.[0-9]{2}[A-C]")
@@ -148,6 +150,33 @@ class Partner(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dic
             test_indicators=_TEST[self.test_indicator],
             max_bytes=self.max_bytes,
         )
+
+
+class Opening(NamedTuple):
+    """What the beginning of a transmission says: who sent it under which reference, and what its first message is."""
+
+    sender: str = ""
+    qualifier: str = ""
+    reference: str = ""
+    type: str = ""
+    document_code: str = ""
+
+
+def opening_of(content: bytes) -> Opening:
+    """Read the first segments of a transmission; what cannot be read is empty."""
+    from sekisho.codecs.edifact import walk  # noqa: PLC0415 - only where there is EDIFACT
+
+    out = Opening()
+    for at, segment in enumerate(walk(content.lstrip()[:_OPENING_BYTES])):
+        if segment.tag == "UNB" and at == 0:
+            out = Opening(segment.get(1), segment.get(1, 1), segment.get(4))
+        elif segment.tag == "UNH" and not out.type:
+            out = out._replace(type=segment.get(1))
+        elif segment.tag == "BGM":
+            return out._replace(document_code=segment.get(0))
+        elif segment.tag == "UNT":
+            break
+    return out
 
 
 class Partners:

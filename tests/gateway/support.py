@@ -31,7 +31,7 @@ from sekisho.gateway.directory import Directory
 from sekisho.gateway.inhouse import Arrival, InHouseSystem, Submission, build_mail, build_request, submit
 from sekisho.gateway.passwords import hash_password
 from sekisho.gateway.settings import Settings, load
-from sekisho.handlers import catalogue
+from sekisho.handlers import HANDLERS, catalogue
 from sekisho.mailboxes.letters import Account, Box, Letter, LetterQuery, Office, Place, Quarantined, Request, Route
 from sekisho.mailboxes.sqlite import SqliteStore
 from sekisho.mailboxes.store import Store, Unit, View
@@ -256,6 +256,7 @@ async def house(
             yield Desk(gateway.store, inhouse, listeners, gateway)
         finally:
             await gateway.stop()
+            _take_back()
 
 
 @contextlib.asynccontextmanager
@@ -291,6 +292,7 @@ async def served(
             await asyncio.wait_for(process.wait(), 30)
             if store is not None:
                 store.close()
+            _take_back()
 
 
 def result_of(arrival: Arrival) -> str:
@@ -401,3 +403,10 @@ def extra_codes() -> str:
     (package / "codes.tsv").write_text("\n".join(rows) + "\n", "utf-8")
     sys.path.append(str(folder))
     return '[gateway]\nhandlers = ["sekisho_extra"]\n'
+
+
+def _take_back() -> None:
+    """Unregister the extra codes: the list of handlers is one for the process, and other tests read it."""
+    sys.modules.pop("sekisho_extra", None)
+    for code in _KINDS:
+        HANDLERS.pop(code, None)

@@ -17,8 +17,8 @@ from sekisho.codecs.edifact.envelope import Envelope
 from sekisho.codecs.edifact.findings import Finding, Findings, Level
 from sekisho.codecs.edifact.model import Report
 from sekisho.codecs.edifact.profile import TOLERANT, Profile
-from sekisho.codecs.edifact.scan import Batch, End, Garbage, Start, events
-from sekisho.codecs.edifact.segment import Segment
+from sekisho.codecs.edifact.scan import Batch, End, Gap, Garbage, Start, events
+from sekisho.codecs.edifact.segment import LedSegment, Segment
 from sekisho.codecs.edifact.syntax import Syntax
 
 __all__ = ["Walk", "read", "walk"]
@@ -29,6 +29,8 @@ _SERVICE: Final = frozenset(("UNG", "UNH", "UNT", "UNE", "UNZ"))
 _SECURITY: Final = frozenset(("USH", "USA", "USC", "USR", "UST", "USB", "USD", "USU", "USX", "USY", "UNO", "UNP"))
 _BLANK: Final = " \t\r\n"
 _KNOWN_TAGS: Final = 4096
+_MOST_BLANKS: Final = 1 << 16
+"""Bytes between interchanges that are kept for writing back."""
 
 
 class Walk:
@@ -56,6 +58,9 @@ class Walk:
         self._good: set[str] = set()
         self._noted_wrapped = False
         self._unterminated = False
+        self._lead_bytes = b""
+        self.trailer = b""
+        """What follows the last segment, when the walk is over."""
         self.report = Report()
 
     def __iter__(self) -> Iterator[Segment]:
@@ -75,6 +80,7 @@ class Walk:
                 self._good = self._known.setdefault(event.syntax.element, set())
                 self._noted_wrapped = self._unterminated = False
                 opening = True
+                self._lead_bytes += event.prefix
             elif isinstance(event, End):
                 yield self._end(event, opening=opening)
                 size = event.offset
@@ -82,6 +88,9 @@ class Walk:
                 if limit is not None and size > limit:
                     self._whole("18", size, f"more than {limit} bytes; send smaller interchanges")
                     break
+            elif isinstance(event, Gap):
+                if len(self._lead_bytes) < _MOST_BLANKS:
+                    self._lead_bytes += event.raw
             else:
                 self._garbage(event)
         if not envelope.interchanges and not self._findings.errors:
@@ -89,6 +98,7 @@ class Walk:
         found = self._findings
         report = self.report
         report.interchanges, report.errors, report.findings = envelope.interchanges, found.errors, found.findings
+        self.trailer = self._lead_bytes
         report.error_count, report.left_out, report.size = found.count, found.left_out, size
 
     def _whole(self, code: str, offset: int, text: str, *, tag: str | None = None, tolerated: bool = False) -> None:
@@ -107,13 +117,15 @@ class Walk:
         most = self._profile.max_elements
         number, judge = envelope.number, envelope.judge
         at = batch.offset
+        lead = ""
         for index, text in enumerate(batch.texts):
-            start = at
+            start = begin = at
             length = len(text)
             at += length + 1 if text.isascii() else syntax.size(text) + 1
             if lines:
                 bare = text.lstrip(_BLANK)
                 if len(bare) != length:
+                    lead = text[: length - len(bare)]
                     start += length - len(bare)
                     text = self._lead(text, bare, start)  # noqa: PLW2901 - what follows is about the bare segment
                 if self._profile.unwrap and ("\n" in text or "\r" in text):
@@ -134,7 +146,9 @@ class Walk:
                     envelope.number = number
                     judge(text, number, start)
                 if build:
-                    segment = Segment(text, start, number, syntax)
+                    segment = (
+                        Segment(text, start, number, syntax) if start == begin else self._led(text, start, number, lead)
+                    )
                     if keep and envelope.message is not None:
                         envelope.message.segments.append(segment)
                     yield segment
@@ -152,11 +166,21 @@ class Walk:
             number, judge = envelope.number, envelope.judge
             if build:
                 segment = Segment(text, start, here, syntax)
+                if start != begin or self._lead_bytes:
+                    segment = self._led(text, start, here, lead if start != begin else "")
                 message = envelope.message or message
                 if keep and here and message is not None:
                     message.segments.append(segment)
                 yield segment
         envelope.number = number
+
+    def _led(self, text: str, offset: int, number: int, lead: str) -> Segment:
+        """A segment with what stands before it."""
+        before, self._lead_bytes = self._lead_bytes, b""
+        current = self._envelope.current
+        if current is None:
+            raise RuntimeError("no interchange is open")
+        return LedSegment(text, offset, number, current.syntax, before + lead.encode("latin-1"))
 
     def _lead(self, text: str, bare: str, offset: int) -> str:
         """White space before a segment: line ends are usual, anything else is a tolerance."""

@@ -18,7 +18,7 @@ from typing import Final
 from sekisho.codecs.edifact.profile import Profile
 from sekisho.codecs.edifact.syntax import CONTROL_ADVICE, DEFAULT_ADVICE, Syntax, syntax_of
 
-__all__ = ["Batch", "End", "Garbage", "Start", "events"]
+__all__ = ["Batch", "End", "Gap", "Garbage", "Start", "events"]
 
 _SMALLEST: Final = 2048
 _LARGEST: Final = 1 << 16
@@ -41,6 +41,8 @@ class Start:
     syntax: Syntax
     una: str | None
     problems: list[tuple[str, str, int, str, bool]]
+    prefix: bytes = b""
+    """UNA with the blanks behind it, as sent."""
     readable: bool = True
 
 
@@ -81,6 +83,13 @@ class Garbage:
     offset: int
     sample: bytes
     tolerated: bool
+
+
+@dataclass(slots=True)
+class Gap:
+    """Blanks and what transports leave behind, between interchanges and around them."""
+
+    raw: bytes
 
 
 class _Source:
@@ -127,7 +136,7 @@ class _Source:
             self._data, self._at = raw + self._data[self._at :], 0
 
 
-def events(data: bytes | Iterable[bytes], profile: Profile) -> Iterator[Start | Batch | End | Garbage]:
+def events(data: bytes | Iterable[bytes], profile: Profile) -> Iterator[Start | Batch | End | Garbage | Gap]:
     """The transmission as events, for any cutting into chunks the same ones. Raises nothing for any bytes."""
     source = _Source(data)
     first = True
@@ -146,13 +155,14 @@ def events(data: bytes | Iterable[bytes], profile: Profile) -> Iterator[Start | 
         yield from _segments(source, start, profile)
 
 
-def _between(source: _Source) -> Iterator[Garbage]:
+def _between(source: _Source) -> Iterator[Garbage | Gap]:
     """Pass white space and what transports leave behind."""
     while found := _SKIPPED.match(head := source.peek(4096)):
         at = source.offset
         skipped = source.take(found.end())
         if skipped.strip(b"\r\n") or (at == 0 and source.peek(1)):
             yield Garbage(at, skipped[:16], tolerated=True)
+        yield Gap(skipped)
         if len(skipped) < len(head):
             return
 
@@ -175,6 +185,7 @@ def _garbage(source: _Source, *, first: bool) -> Garbage:
 def _start(source: _Source, head: bytes, profile: Profile) -> Start:
     at = source.offset
     una: str | None = None
+    prefix = b""
     problems: list[tuple[str, str, int, str, bool]] = []
     if head.startswith(b"UNA"):
         place = head.find(b"UNB", 6)
@@ -185,13 +196,13 @@ def _start(source: _Source, head: bytes, profile: Profile) -> Start:
             problems.append(("22", "UNA", at, text, False))
             # The terminator may still be told from what stands before UNB.
             advice = DEFAULT_ADVICE
-            source.take(place if place >= 0 else len(head))
+            prefix = source.take(place if place >= 0 else len(head))
         else:
             una = advice
             if between.strip(b"\r\n"):
                 problems.append(("18", "UNA", at + 9, "white space between UNA and UNB", True))
             _check_advice(advice, at, problems)
-            source.take(place)
+            prefix = source.take(place)
         head = source.peek(_HEAD)
         if profile.una == "forbidden":
             problems.append(("22", "UNA", at, "no UNA is agreed: send without it", False))
@@ -216,7 +227,7 @@ def _start(source: _Source, head: bytes, profile: Profile) -> Start:
         text = f"position 5 of UNA is {una[4]!r}; before syntax version 4 it must be a space"
         problems.append(("20", "UNA", at + 7, text, False))
     syntax = syntax_of(advice, identifier, version, advised=una is not None, charset=profile.charset)
-    return Start(at, syntax, una, problems, readable)
+    return Start(at, syntax, una, problems, prefix, readable)
 
 
 def _check_advice(advice: str, at: int, problems: list[tuple[str, str, int, str, bool]]) -> None:

@@ -18,7 +18,7 @@ from pydifact.segmentcollection import Interchange
 
 from sekisho.codecs.edifact.syntax import DEFAULT_ADVICE, Syntax, syntax_of
 
-__all__ = ["NotPlain", "Segment", "from_pydifact", "to_pydifact"]
+__all__ = ["LedSegment", "NotPlain", "Segment", "from_pydifact", "to_pydifact"]
 
 Element: TypeAlias = str | list[str]
 
@@ -73,6 +73,16 @@ class Segment(pydifact.segments.Segment):  # type: ignore[no-untyped-call]
         ]
 
     @property
+    def changed(self) -> bool:
+        """Whether ``elements`` differs from what was read."""
+        return self._split is not None and self._split != self.syntax.split(self.text)
+
+    @property
+    def lead(self) -> bytes:
+        """The bytes between the segment before and this one: none, line ends, or UNA in front of UNB."""
+        return b""
+
+    @property
     def repeated(self) -> bool:
         """Whether an element of it is repeated (version 4)."""
         return bool(self.syntax.repetition) and self.syntax.repetition in self.text
@@ -116,6 +126,22 @@ class Segment(pydifact.segments.Segment):  # type: ignore[no-untyped-call]
     def __repr__(self) -> str:
         """Tag, elements and offset."""
         return f"<{self.tag} {self.elements} at {self.offset}>"
+
+
+class LedSegment(Segment):  # type: ignore[no-untyped-call]
+    """A segment with bytes in front of it that belong to no segment."""
+
+    __omitted__ = True
+    __slots__ = ("_lead",)
+
+    def __init__(self, text: str, offset: int, number: int, syntax: Syntax, lead: bytes) -> None:
+        super().__init__(text, offset, number, syntax)
+        self._lead = lead
+
+    @property
+    def lead(self) -> bytes:
+        """The bytes between the segment before and this one."""
+        return self._lead
 
 
 def _genuine(segment: Segment) -> pydifact.segments.Segment:

@@ -37,15 +37,18 @@ class _Receiver(asyncio.Protocol):
         self._transport.write(b"220 in-house system\r\n")
 
     def data_received(self, data: bytes) -> None:
-        """Commands and texts, as many as came in one segment."""
+        """Commands and texts, as many as came in one segment; their replies leave in one (RFC 2920 section 3.2)."""
         self._rest += data
+        replies = []
         while not self._transport.is_closing():
             mark = b"\r\n.\r\n" if self._in_text else b"\r\n"
             piece, found, rest = self._rest.partition(mark)
             if not found:
-                return
+                break
             self._rest = rest
-            self._transport.write(self._take(piece + b"\r\n") if self._in_text else self._obey(piece))
+            replies.append(self._take(piece + b"\r\n") if self._in_text else self._obey(piece))
+        if any(replies):
+            self._transport.write(b"".join(replies))
 
     def _obey(self, line: bytes) -> bytes:
         verb = line[:4].upper()

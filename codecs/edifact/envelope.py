@@ -352,6 +352,7 @@ class Envelope:
         self.early = 0
         self._place_of_message = self._outside + 1
         self.number = 1
+        self.message = message
         if group is None:
             self._singles += 1
             if current.groups:
@@ -360,7 +361,6 @@ class Envelope:
                 self.report("17", Level.INTERCHANGE, offset, "groups are agreed; send messages inside UNG", tag="UNH")
         else:
             group.messages += 1
-        self.message = message
         self.check_elements(text, offset, syntax)
         if message.reference and not self._references.add(message.reference):
             level = "group" if group else "interchange"

@@ -6,7 +6,7 @@ and, if it decides anything, a function under ``@handles`` in its family's file 
 
 from importlib import import_module
 
-from sekisho.handlers import bonded_transport, link_check, retrieval, user_settings
+from sekisho.handlers import bonded_transport, inquiries, link_check, manifest, retrieval, user_settings
 from sekisho.handlers.kit import (
     EDIFACT,
     HANDLERS,
@@ -50,7 +50,7 @@ __all__ = [
     "system_letter",
 ]
 
-families = (link_check, user_settings, retrieval, bonded_transport)
+families = (link_check, user_settings, retrieval, bonded_transport, inquiries, manifest)
 """The modules whose import registers the decisions: the whole list, nothing is discovered."""
 
 

@@ -4,17 +4,7 @@
 names, counts, and the cargo data base's side of every row. Each output's table takes what it has items for
 (:mod:`sekisho.handlers.filling`), so a drop-in table needs no change here.
 
-A cargo record (kind ``cargo``, key 貨物管理番号) has these fields, all optional:
-
-==================  ===============================================================
-``description``     品名, Roman letters
-``packages``        個数, a whole number; ``package_unit`` its 個数単位コード
-``weight``          総重量; ``weight_unit`` its 重量単位コード
-``vessel_code``     積載船舶コード; ``vessel_name`` 積載船名, Roman letters
-``arrival_date``    入港年月日, YYYYMMDD
-``place``           保税地域コード where it lies
-``containers``      list of コンテナ番号
-==================  ===============================================================
+What a cargo record holds says :mod:`sekisho.handlers.cargo`.
 """
 
 from __future__ import annotations
@@ -24,13 +14,13 @@ from datetime import datetime
 from typing import Any, Final
 
 from sekisho.codecs.results import ResultCode
+from sekisho.handlers.cargo import find_cargo
 from sekisho.handlers.checks import code_values
 from sekisho.handlers.filling import filled
 from sekisho.handlers.kit import SENDER, Context, Originator, Output, Party, Sender, layout_of
 
 __all__ = ["approval_set", "call_up", "cargo_values", "departure", "input_copy", "office_of", "unknown_cargo"]
 
-CARGO: Final = "cargo"
 _OF_CARGO: Final = {
     "CM_": "description",
     "PC_": "packages",
@@ -55,7 +45,7 @@ def departure(items: Mapping[str, Any]) -> str:
 
 
 def _cargo(numbers: Sequence[str], context: Context) -> list[Mapping[str, Any] | None]:
-    return [context.records.get(CARGO, number) if number else None for number in numbers]
+    return [find_cargo(number, context) for number in numbers]
 
 
 def unknown_cargo(numbers: Sequence[str], context: Context, code: str, item: str) -> list[ResultCode]:

@@ -23,6 +23,7 @@ from sekisho.codecs.message import Message
 from sekisho.codecs.reading import Record
 from sekisho.codecs.results import ResultCode, Rule
 from sekisho.handlers.bonded_outputs import approval_set, call_up, cargo_values, input_copy, office_of, unknown_cargo
+from sekisho.handlers.cargo import note_approval
 from sekisho.handlers.checks import body, code_values, exactly_one, not_before, not_twice, stop, together
 from sekisho.handlers.kit import Context, Outcome, handles, layout_of, refuse
 
@@ -303,4 +304,6 @@ def declare(message: Message, context: Context) -> Outcome:
         "approved_at": now,
     }
     context.records.put(KIND, number, approved)
+    for cargo in filter(None, data["items"]["CG_"]):
+        note_approval(cargo, "OLC20", number, context)
     return Outcome(key=number, outputs=approval_set(number, approved, context))

@@ -38,6 +38,8 @@ _LOOKED_AT: Final = 1000
 _EVER: Final = 2**62
 """A due time after every other."""
 _MINUTE: Final = 60_000_000
+_RESENT_ELSEWHERE: Final = 20_000_000
+"""Microseconds between looks for letters of a resting box that another process made due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,9 @@ class _Courier:
         self.sending: dict[int, Dispatch] = {}
         self.resting_until_us = 0
         self.tried_at_us = 0
+        self.called = False
+        """Something fresh has come since the last attempt."""
+        self.looked_at_us = 0
         self.doubtful: dict[int, int] = {}
         """Letters the peer may have, and when they are to be repeated."""
         self.sender: SmtpSender | None = None
@@ -132,7 +137,10 @@ class _Courier:
                     for number in list(self.sending):
                         self.report(Report(number, Outcome.DEFERRED, "internal error"))
                 self.sending = {}
-            self.house.ran_dry()
+            try:
+                self.house.ran_dry()
+            except Exception:
+                log.exception("courier.failed", box=self.box.id)  # the next round looks again
 
     def report(self, report: Report) -> None:
         """One attempt ended: mark it, and let the box rest if it could not be reached."""
@@ -140,6 +148,7 @@ class _Courier:
         now_us = self.house.now_us()
         due = self.house.plan.next_due(report.outcome, dispatch.attempts + 1, dispatch.created_at, now_us)
         self.tried_at_us = now_us
+        self.called = False
         self.doubtful.pop(report.number, None)
         self.house.unmarked.add(report.number)
         self.house.on_mark(Mark(report.number, report.outcome.value, now_us, due, report.text))
@@ -225,7 +234,10 @@ class Couriers:
             return  # the next start finds them in the store
         for dispatch in dispatches:
             courier = self._couriers.get(dispatch.box) or self._hire(dispatch.box)
-            if courier is None or courier.behind:
+            if courier is None:
+                continue
+            if courier.behind:
+                courier.called = True
                 continue
             if len(courier.queue) >= self._queue_most:
                 courier.behind = True  # the store has it; look() finds it when there is room
@@ -283,6 +295,12 @@ class Couriers:
         """Whether something fresh, or something asked for again, waits for a box that rests."""
         if now_us - courier.tried_at_us < self.plan.recall_seconds * 1_000_000:
             return False
+        if courier.called:
+            return True
+        # What another process asked for (resend) is only found by reading the box, which takes long for a full one.
+        if now_us - courier.looked_at_us < _RESENT_ELSEWHERE:
+            return False
+        courier.looked_at_us = now_us
         waiting = view.letters(LetterQuery(box=courier.box.id, states=("waiting", "unknown", "failed"), limit=100))
         return any(
             letter.attempts == 0 and letter.due_at is not None and letter.due_at > courier.tried_at_us

@@ -1,8 +1,10 @@
 """Letters leave in order, once, until somebody says yes (reliability 4; decisions, "Identity of a request")."""
 
 import asyncio
+import contextlib
 import re
 import socket
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +16,8 @@ from sekisho.gateway.inhouse import InHouseSystem
 from sekisho.handlers import catalogue
 from sekisho.mailboxes.letters import Box, NewLetter, NewRequest
 from sekisho.mailboxes.sqlite import SqliteStore
-from sekisho.mailboxes.store import Unit, View
+from sekisho.mailboxes.sqlite_view import SqliteView
+from sekisho.mailboxes.store import StoreError, Unit, View
 from sekisho.transports.base import Outcome
 from tests.transports.peers import Fault, FaultyReceiver, Received
 
@@ -297,3 +300,62 @@ async def test_door_taken_away_while_letters_wait(tmp_path: Path) -> None:
         await asyncio.sleep(2.5)
         assert desk.inhouse.arrivals == []
         assert desk.letters()[0].state == "waiting"
+
+
+async def test_resend_by_another_process_to_a_resting_box(tmp_path: Path) -> None:
+    """An operator's resend is tried though the box rests for an hour; everything older that waits goes with it."""
+    port = dead_port()
+    async with house(tmp_path, LATE, push=f"127.0.0.1:{port}") as desk:
+        for n in range(3):
+            await desk.post(desk.request("TCC", carry=f"{n}"))
+        await desk.processed(3)
+        await tried(desk, 1, "deferred")
+        async with InHouseSystem(catalogue(), f"127.0.0.1:{port}") as system:
+            other = SqliteStore(store_file(tmp_path), clock_us=lambda: 1)
+            with other.transaction() as unit:
+                unit.hasten([2], desk.gateway.clock.us())
+            other.close()
+            assert await system.wait(lambda arrivals: len(arrivals) >= 3, 40)
+
+
+async def test_fresh_letter_for_a_resting_box(tmp_path: Path) -> None:
+    """Who sends a request has come back: the box is tried again at once, older letters first (conformance)."""
+    port = dead_port()
+    async with house(tmp_path, LATE, push=f"127.0.0.1:{port}") as desk:
+        for n in range(3):
+            await desk.post(desk.request("TCC", carry=f"{n}"))
+        await desk.processed(3)
+        await tried(desk, 1, "deferred")
+        async with InHouseSystem(catalogue(), f"127.0.0.1:{port}") as system:
+            await desk.post(desk.request("TCC", carry="FRESH"))
+            assert await system.wait(lambda arrivals: len(arrivals) >= 4, 5)
+            assert [arrival.carry.strip() for arrival in system.arrivals] == [b"0", b"1", b"2", b"FRESH"]
+
+
+class _Unreadable(SqliteStore):
+    """A store that at times cannot be read beside the writer."""
+
+    broken = False
+
+    @contextlib.contextmanager
+    def view(self) -> Iterator[SqliteView]:
+        if self.broken:
+            raise StoreError("the store cannot be read")
+        with super().view() as view:
+            yield view
+
+
+async def test_courier_outlives_a_store_that_cannot_be_read(tmp_path: Path) -> None:
+    """A failed look at the store ends no courier: the box is served on."""
+    async with house(tmp_path, store=lambda path: _Unreadable(path, clock_us=lambda: 1)) as desk:
+        store = desk.store
+        assert isinstance(store, _Unreadable)
+        await desk.ask(desk.request("TCC"))
+        await asyncio.sleep(0.1)
+        desk.gateway.couriers._behind = True  # as after a look that could not see everything
+        store.broken = True
+        await desk.ask(desk.request("TCC"))
+        await asyncio.sleep(0.1)
+        store.broken = False
+        await desk.ask(desk.request("TCC"))
+        assert all(not courier.task.done() for courier in desk.gateway.couriers._couriers.values())

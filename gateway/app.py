@@ -27,6 +27,7 @@ from sekisho.gateway.delivery import Couriers, RetryPlan
 from sekisho.gateway.directory import Directory
 from sekisho.gateway.housekeeping import Housekeeping
 from sekisho.gateway.intake import Intake
+from sekisho.gateway.partners import Partners
 from sekisho.gateway.passwords import Passwords, hash_password
 from sekisho.gateway.pipeline import Pipeline
 from sekisho.gateway.registry import ensure_box, seed
@@ -63,6 +64,7 @@ class Gateway:
             importlib.import_module(module)
         self.directory = Directory(planned)
         self.passwords = Passwords()
+        partners = Partners(settings.partner)
         self.pipeline = Pipeline(
             catalogue=catalogue(generation, modules),
             directory=self.directory,
@@ -76,6 +78,7 @@ class Gateway:
             modules=modules,
             business=settings.business,
             message_bytes=settings.limits.message_bytes,
+            partners=partners,
         )
         codes = business_codes(modules)
 
@@ -85,7 +88,7 @@ class Gateway:
         self.clerk = clerk_class(
             self.store,
             self.pipeline,
-            intake=Intake(kind_of, int(settings.identity.window_seconds * 1_000_000)),
+            intake=Intake(kind_of, int(settings.identity.window_seconds * 1_000_000), partners),
             directory=self.directory,
             passwords=self.passwords,
             clock=self.clock,

@@ -18,6 +18,7 @@ from sekisho.codecs.envelope import Envelope
 from sekisho.codecs.header import BODY_START, MESSAGE_MOST, Header, build_reply_header
 from sekisho.codecs.layout import Layout
 from sekisho.codecs.message import Catalogue, Message
+from sekisho.codecs.mime import is_interchange
 from sekisho.codecs.reading import read_body
 from sekisho.codecs.results import Deviation, Refusal, ResultCode, result_block
 from sekisho.gateway.addressing import Addressee, Addressing
@@ -26,7 +27,9 @@ from sekisho.gateway.clock import Clock, from_us, to_us
 from sekisho.gateway.context import Contexts
 from sekisho.gateway.directory import Directory
 from sekisho.gateway.intake import reopened
+from sekisho.gateway.interchange import InterchangeWay
 from sekisho.gateway.outbox import Processed, put_letter
+from sekisho.gateway.partners import Partners
 from sekisho.gateway.passwords import Passwords
 from sekisho.handlers import Handler, Originator, Outcome, Output, find, key_item, system_letter
 from sekisho.handlers.kit import single_items
@@ -73,6 +76,7 @@ class Pipeline:
         modules: tuple[str, ...] = (),
         business: Mapping[str, Any] | None = None,
         message_bytes: int = MESSAGE_MOST,
+        partners: Partners | None = None,
     ) -> None:
         self._catalogue = catalogue
         self._directory = directory
@@ -91,6 +95,16 @@ class Pipeline:
         )
         self._message_bytes = message_bytes
         self._handlers: dict[str, Handler | None] = {}
+        self._interchanges = InterchangeWay(
+            partners=partners or Partners(),
+            catalogue=catalogue,
+            directory=directory,
+            addressing=addressing,
+            admission=admission,
+            contexts=self._contexts,
+            clock=clock,
+            handler_of=self.handler,
+        )
         self._minute = (0, "")
 
     def handler(self, business_code: str) -> Handler | None:
@@ -102,7 +116,12 @@ class Pipeline:
         return self._handlers[business_code]
 
     def process(self, number: int, envelope: Envelope, unit: Unit) -> Processed:
-        """Run one journalled request. Raises only :class:`PasswordUnknown`, with nothing changed."""
+        """Run one journalled request; an EDIFACT transmission has a way of its own.
+
+        Raises only :class:`PasswordUnknown`, with nothing changed.
+        """
+        if is_interchange(envelope.content):
+            return self._interchanges.process(number, envelope, unit)
         now_us = self._clock.us()
         way = _Way(number, envelope, Header(envelope.content), self._minute_of(to_us(envelope.received_at)))
         try:

@@ -6,7 +6,15 @@ and, if it decides anything, a function under ``@handles`` in its family's file 
 
 from importlib import import_module
 
-from sekisho.handlers import bonded_transport, inquiries, link_check, manifest, retrieval, user_settings
+from sekisho.handlers import (
+    bonded_transport,
+    inquiries,
+    link_check,
+    manifest,
+    retrieval,
+    user_settings,
+    vessel_reports,
+)
 from sekisho.handlers.kit import (
     EDIFACT,
     HANDLERS,
@@ -42,6 +50,7 @@ __all__ = [
     "families",
     "find",
     "handles",
+    "is_of",
     "key_item",
     "reads",
     "refuse",
@@ -50,15 +59,26 @@ __all__ = [
     "system_letter",
 ]
 
-families = (link_check, user_settings, retrieval, bonded_transport, inquiries, manifest)
+families = (link_check, user_settings, retrieval, bonded_transport, inquiries, manifest, vessel_reports)
 """The modules whose import registers the decisions: the whole list, nothing is discovered."""
 
 
+def is_of(handler: Handler, modules: tuple[str, ...] = ()) -> bool:
+    """Whether a decision is this room's own or stands in one of the named modules."""
+    where = handler.decide.__module__
+    return any(where == name or where.startswith(f"{name}.") for name in (__name__, *modules))
+
+
 def find(business_code: str, modules: tuple[str, ...] = (), generation: int = 7) -> Handler | None:
-    """The handler of a business code; the plain one where there is a table but no decision; None if it is unknown."""
+    """The handler of a business code; the plain one where there is a table but no decision; None if it is unknown.
+
+    A decision counts if it is this room's or one of the named modules'; others may be loaded for somebody else.
+    """
     for name in modules:
         import_module(name)
     handler = HANDLERS.get(business_code)
+    if handler is not None and not is_of(handler, modules):
+        handler = None
     if handler is None and catalogue(generation, modules).request(business_code) is not None:
         handler = Handler(business_code, answer)
     return handler

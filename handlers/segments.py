@@ -189,7 +189,8 @@ def moment(segment: Segment | None, errors: Errors, *, until: str = "") -> str:
         read = datetime.strptime(value, known[0]) if _DIGITS.fullmatch(value) else None  # noqa: DTZ007 - local
     except ValueError:
         read = None
-    if read is None:
+    # strptime takes short days and months; what does not read back the same was not written in that form.
+    if read is None or f"{read:{known[0]}}" != value:
         errors.append(at("S9003", segment))
         return ""
     kept = f"{read:{known[1]}}"

@@ -14,7 +14,7 @@ from sekisho.codecs.message import Catalogue
 from sekisho.codecs.results import Meaning, system_results
 from sekisho.gateway.cli_codec import generation_option, handlers_option, load_catalogue
 from sekisho.gateway.cli_text import Unacceptable, echo_json, pairs, pieces, table
-from sekisho.handlers import HANDLERS, business_codes, find, key_item, result_list
+from sekisho.handlers import HANDLERS, business_codes, find, is_of, key_item, result_list
 from sekisho.handlers.tables import BusinessCode
 
 __all__ = ["codes", "explain"]
@@ -47,8 +47,8 @@ _SURE: Final = {
 _RESULT: Final = re.compile(r"([0-9A-Z][0-9]{4})(?:-([A-Z0-9_]{1,4}) *-([0-9]{4}))?")
 
 
-def _status(code: str) -> str:
-    return "decided" if code in HANDLERS else "plain"
+def _status(code: str, modules: tuple[str, ...]) -> str:
+    return "decided" if code in HANDLERS and is_of(HANDLERS[code], modules) else "plain"
 
 
 @click.command()
@@ -107,7 +107,7 @@ def _business_rows(
                 "title": entry.title,
                 "system": entry.system,
                 "kind": _KINDS.get(entry.kind, entry.kind),
-                "status": _status(entry.code),
+                "status": _status(entry.code, modules),
                 "table": f"{layout.name}.tsv",
                 "source": layout.source,
             }
@@ -186,7 +186,7 @@ def _business(entry: BusinessCode, tables: Catalogue, generation: int, modules: 
     handler = find(entry.code, modules, generation)
     if layout is None or handler is None:
         raise Unacceptable(f"{entry.code}: known by name, but no item table in generation {generation}")
-    form = {"code": entry.code, "status": _status(entry.code)} | _layout(layout)
+    form = {"code": entry.code, "status": _status(entry.code, modules)} | _layout(layout)
     hours = ""
     if handler.opens is not None and handler.closes is not None:
         hours = f"{handler.opens:%H:%M}-{handler.closes:%H:%M}"

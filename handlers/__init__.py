@@ -8,6 +8,7 @@ from importlib import import_module
 
 from sekisho.handlers import (
     bonded_transport,
+    container_yard,
     inquiries,
     link_check,
     manifest,
@@ -59,7 +60,7 @@ __all__ = [
     "system_letter",
 ]
 
-families = (link_check, user_settings, retrieval, bonded_transport, inquiries, manifest, vessel_reports)
+families = (link_check, user_settings, retrieval, bonded_transport, inquiries, manifest, vessel_reports, container_yard)
 """The modules whose import registers the decisions: the whole list, nothing is discovered."""
 
 

@@ -213,7 +213,10 @@ def _smtp_limits(settings: Settings) -> SmtpLimits:
         transaction=limits.smtp_transaction,
         session=limits.smtp_session,
         connections_per_address=limits.connections_address,
+        connections_per_partner=limits.connections_partner,
         connections_total=limits.connections_total,
+        mime_depth=limits.mime_depth,
+        mime_parts=limits.mime_parts,
         bad_commands=limits.bad_commands,
     )
 

@@ -172,8 +172,6 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Nesting of MIME parts: deeper is an attack, not a mail."""
     mime_parts: Count = 1000
     """MIME parts of one mail, for the same reason."""
-    attachment_name: Annotated[int, Meta(ge=1, le=255)] = 190
-    """Bytes of an attachment's file name: the official bound."""
 
 
 class Listener(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -82,7 +82,7 @@ class SmtpListener:
         self.centre = frozenset(address.upper() for address in centre)
         self.submit = submit
         self.clock = clock
-        self.pool = Pool(self.limits.pending_bytes)
+        self.pool = Pool(self.limits.pending_bytes, self.limits.connections_per_partner)
         self.accepted = 0
         self.refused = 0
         self.pending: set[asyncio.Future[Receipt]] = set()
@@ -331,7 +331,10 @@ class SmtpConnection(SMTP, asyncio.BufferedProtocol):
 
     async def _unwrap_and_submit(self, mail: Mail, received_at: datetime) -> Receipt:
         try:
-            unwrapped = await asyncio.to_thread(unwrap, mail.data)
+            limits = self._listener.limits
+            unwrapped = await asyncio.to_thread(
+                unwrap, mail.data, max_depth=limits.mime_depth, max_parts=limits.mime_parts
+            )
         except MimeError as error:
             # Accepting it is right: the house keeps and shows what it cannot read.
             self._listener.log.warning("smtp.mail_unreadable", peer=self._peer, why=str(error))

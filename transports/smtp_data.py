@@ -7,18 +7,38 @@ dropped as it comes, so what it costs is four bytes, and the peer hears of it at
 
 from __future__ import annotations
 
+from collections import Counter
+
 __all__ = ["DataReader", "Pool"]
 
 _END = b"\r\n.\r\n"
 
 
 class Pool:
-    """Bytes that mails in progress may still take, shared by the sessions of a listener."""
+    """What the sessions of a listener share: bytes that mails in progress may still take, and who is connected.
 
-    __slots__ = ("free",)
+    ``per_partner`` bounds the sessions that speak for one sender address at once.
+    """
 
-    def __init__(self, size: int) -> None:
+    __slots__ = ("_partners", "_per_partner", "free")
+
+    def __init__(self, size: int, per_partner: int = 10) -> None:
         self.free = size
+        self._per_partner = per_partner
+        self._partners: Counter[str] = Counter()
+
+    def enter(self, partner: str) -> bool:
+        """Count a session of this sender in; False, and nothing counted, when it is one too many."""
+        if self._partners[partner] >= self._per_partner:
+            return False
+        self._partners[partner] += 1
+        return True
+
+    def leave(self, partner: str) -> None:
+        """Count a session of this sender out."""
+        self._partners[partner] -= 1
+        if self._partners[partner] <= 0:
+            del self._partners[partner]
 
     def take(self, size: int) -> bool:
         """Take ``size`` bytes; False, and nothing taken, when fewer are free."""

@@ -52,8 +52,14 @@ class SmtpLimits:
     """The whole connection: ends a peer that lives on NOOP."""
     connections_per_address: int = 50
     """Open connections of one peer address; beyond it 421. Postfix has the same default."""
+    connections_per_partner: int = 10
+    """Open connections of one sender address; beyond it 421 to MAIL. A partner sends one after the other."""
     connections_total: int = 2_000
     """Open connections of the listener; beyond it 421."""
+    mime_depth: int = 20
+    """Multiparts inside each other; beyond it the mail is kept unread, for operators."""
+    mime_parts: int = 1_000
+    """Parts of one mail; the same."""
     bad_commands: int = 20
     """Refused commands in a session before 421. Postfix has the same default."""
 
@@ -109,6 +115,7 @@ class SmtpSession:
         "_hostname",
         "_kept",
         "_limits",
+        "_partner",
         "_pool",
         "_reader",
         "_recipient",
@@ -131,6 +138,7 @@ class SmtpSession:
         self._limits = limits
         self._pool = pool
         self._kept = b""
+        self._partner = ""
         self._reader: DataReader | None = None
         self._sender: str | None = None
         self._recipient: str | None = None
@@ -197,6 +205,17 @@ class SmtpSession:
         """The connection is gone: give back what an unfinished mail had taken."""
         if self._reader is not None and self.mail is None:
             self._reader.release()
+        self._speak_for("")
+
+    def _speak_for(self, partner: str) -> bool:
+        """Count this session under the sender it speaks for; False when that one has too many already."""
+        if partner != self._partner:
+            if partner and not self._pool.enter(partner):
+                return False
+            if self._partner:
+                self._pool.leave(self._partner)
+            self._partner = partner
+        return True
 
     def _run(self, data: bytes) -> bytes:
         replies: list[bytes] = []
@@ -282,6 +301,9 @@ class SmtpSession:
                     return b"552 5.3.4 Message too long\r\n"
             elif name != "BODY" or value.upper() not in ("7BIT", "8BITMIME"):
                 return self._refuse(b"555 5.5.4 Parameter not supported\r\n")
+        if not self._speak_for(path[0].upper()):
+            self.closing = "too many of one sender"
+            return b"421 4.7.0 Too many connections of this sender, try again later\r\n"
         self._sender = path[0]
         self.transactions += 1
         return b"250 2.1.0 OK\r\n"

@@ -247,3 +247,15 @@ def test_an_over_long_mail_keeps_four_bytes() -> None:
     assert reader.feed(b"\r\n.\r\nQUIT\r\n") == 5
     assert reader.refusal.startswith(b"552")
     assert reader.data == b""
+
+def test_one_sender_may_not_hold_every_connection() -> None:
+    """Partner cap (reliability 8): sessions that speak for one sender are counted, whatever address they come from."""
+    bounds = SmtpLimits(connections_per_partner=2)
+    pool = Pool(bounds.pending_bytes, bounds.connections_per_partner)
+    sessions = [SmtpSession("c.example", frozenset((CENTRE,)), bounds, pool) for _ in range(4)]
+    replies = [session.receive(b"HELO a\r\nMAIL FROM:<a@b.example>\r\n") for session in sessions[:3]]
+    assert [reply.splitlines()[-1][:3] for reply in replies] == [b"250", b"250", b"421"]
+    assert sessions[2].closing == "too many of one sender"
+    assert sessions[3].receive(b"HELO a\r\nMAIL FROM:<c@d.example>\r\n").endswith(b"250 2.1.0 OK\r\n")
+    sessions[0].close()
+    assert sessions[3].receive(b"RSET\r\nMAIL FROM:<A@B.EXAMPLE>\r\n").endswith(b"250 2.1.0 OK\r\n")

@@ -163,7 +163,7 @@ def _pieces(text: str, syntax: Syntax) -> Iterator[bytes]:
 
 
 def _rows(outgoing: Outgoing, identifier: str) -> Iterator[Values]:
-    extra = ["", outgoing.application, "", "", outgoing.acknowledge, outgoing.agreement, outgoing.test]
+    extra = ["", outgoing.application, "", outgoing.acknowledge, outgoing.agreement, outgoing.test]
     yield (
         "UNB",
         [identifier, outgoing.version],

@@ -11,14 +11,14 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
-from typing import Final
+from typing import Any, Final
 
 from sekisho.codecs.edifact.envelope import Envelope
 from sekisho.codecs.edifact.findings import Finding, Findings, Level
 from sekisho.codecs.edifact.model import Report
 from sekisho.codecs.edifact.profile import TOLERANT, Profile
 from sekisho.codecs.edifact.scan import Batch, End, Gap, Garbage, Start, events
-from sekisho.codecs.edifact.segment import LedSegment, Segment
+from sekisho.codecs.edifact.segment import LedSegment, Segment, SplitSegment
 from sekisho.codecs.edifact.syntax import Syntax
 
 __all__ = ["Walk", "read", "walk"]
@@ -29,6 +29,11 @@ _SERVICE: Final = frozenset(("UNG", "UNH", "UNT", "UNE", "UNZ"))
 _SECURITY: Final = frozenset(("USH", "USA", "USC", "USR", "UST", "USB", "USD", "USU", "USX", "USY", "UNO", "UNP"))
 _BLANK: Final = " \t\r\n"
 _KNOWN_TAGS: Final = 4096
+_NOTHING: Final = -1
+_LONG: Final = -2
+"""Of a batch: no text is cut off; the same, and it is one long text."""
+_NONE: Final = "\ue005"
+"""No data holds it."""
 _MOST_BLANKS: Final = 1 << 16
 """Bytes between interchanges that are kept for writing back."""
 
@@ -36,7 +41,8 @@ _MOST_BLANKS: Final = 1 << 16
 class Walk:
     """Segments of a transmission in order, each with offset and number; ``report`` is complete when the walk is over.
 
-    ``build=False`` makes no Segment objects: the iterator is empty then, and only the report counts.
+    ``split`` splits every segment at once, which is quicker where all elements are looked at. ``build=False`` makes no
+    Segment objects: the iterator is empty then, and only the report counts.
     """
 
     def __init__(
@@ -46,8 +52,10 @@ class Walk:
         *,
         limit: int = 1000,
         build: bool = True,
+        split: bool = False,
         keep: bool = False,
     ) -> None:
+        self._split = split
         self._data = data
         self._profile = profile
         self._findings = Findings(limit, strict=profile.strict)
@@ -118,6 +126,44 @@ class Walk:
         number, judge = envelope.number, envelope.judge
         at = batch.offset
         lead = ""
+        if not look and batch.over == _NOTHING and not opening and not keep:
+            # The usual batch: nothing to look at, so only service segments and odd tags leave this loop.
+            element, component, release = syntax.element, syntax.component, syntax.release or _NONE
+            split = self._split and not syntax.repetition
+            for text in batch.texts:
+                length = len(text)
+                if number and text[:4] in good and length <= most:
+                    number += 1
+                    if judge is not None:
+                        envelope.number = number
+                        judge(text, number, at)
+                    if split:
+                        segment = SplitSegment(text, at, number, syntax)
+                        if release in text or not text.isascii():
+                            segment.elements = syntax.split(text)
+                        else:
+                            parts: list[Any] = text.split(element)
+                            del parts[0]
+                            if component in text:
+                                parts = [part.split(component) if component in part else part for part in parts]
+                            segment.elements = parts
+                        yield segment
+                    elif build:
+                        yield Segment(text, at, number, syntax)
+                elif length > most:
+                    envelope.number = number
+                    one = Batch([text], at, characters=False, lines=False, trailing=False, over=_LONG)
+                    yield from self._batch(one, opening=False)
+                    number, judge = envelope.number, envelope.judge
+                else:
+                    envelope.number = number
+                    here = self._special(text, at, at + syntax.size(text) + 1, syntax, batch)
+                    number, judge = envelope.number, envelope.judge
+                    if build:
+                        yield Segment(text, at, here, syntax)
+                at += length + 1 if text.isascii() else syntax.size(text) + 1
+            envelope.number = number
+            return
         for index, text in enumerate(batch.texts):
             start = begin = at
             length = len(text)
@@ -428,9 +474,11 @@ def _kind(sample: bytes) -> str:
     return "binary data"
 
 
-def walk(data: bytes | Iterable[bytes], profile: Profile = TOLERANT, *, limit: int = 1000) -> Walk:
+def walk(
+    data: bytes | Iterable[bytes], profile: Profile = TOLERANT, *, limit: int = 1000, split: bool = False
+) -> Walk:
     """The segments of a transmission, streaming; see :class:`Walk`. Raises TypeError for anything but bytes."""
-    return Walk(data, profile, limit=limit)
+    return Walk(data, profile, limit=limit, split=split)
 
 
 def read(

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from sekisho.codecs.edifact.profile import Profile
@@ -21,7 +22,7 @@ from sekisho.codecs.edifact.syntax import CONTROL_ADVICE, DEFAULT_ADVICE, Syntax
 __all__ = ["Batch", "End", "Gap", "Garbage", "Start", "events"]
 
 _SMALLEST: Final = 2048
-_LARGEST: Final = 1 << 16
+_LARGEST: Final = 1 << 15
 _BLANK: Final = b" \t\r\n"
 _BOM: Final = b"\xef\xbb\xbf"
 # What may lie around interchanges without being one; only strict profiles mind.
@@ -253,7 +254,7 @@ def _segments(source: _Source, start: Start, profile: Profile) -> Iterator[Batch
     syntax = start.syntax
     terminator, release = syntax.terminator, syntax.release
     release_byte = release.encode("latin-1")
-    probes = _Probes(syntax, unwrap=profile.unwrap)
+    probes = _probes(syntax, unwrap=profile.unwrap)
     size = _SMALLEST
     pieces: list[str] = []
     held = dropped = 0
@@ -309,7 +310,10 @@ def _segments(source: _Source, start: Start, profile: Profile) -> Iterator[Batch
             if len(text) > profile.max_segment and over < 0:
                 over = next((i for i, t in enumerate(texts) if len(t) > profile.max_segment), -1)
             marks = syntax.odd and not text.isascii()
-            yield Batch(texts, at, flags[0] or marks, flags[2], flags[1], over, cut_off)
+            # The bytes may have shown released characters for true ones: asked again where they seem to be there.
+            lines = flags[2] and probes.blanks(text)
+            trailing = flags[1] and any(piece in text for piece in syntax.trailing)
+            yield Batch(texts, at, flags[0] or marks, lines, trailing, over, cut_off)
             at = source.offset - syntax.size(tail)
         if stop >= 0:
             source.back(syntax.raw(tail).encode("latin-1"))
@@ -333,6 +337,7 @@ class _Probes:
         self._service = syntax.service.encode("latin-1")
         self._trailing = tuple(piece.encode("latin-1") for piece in syntax.trailing)
         self._blanks = (terminator + b" ", terminator + b"\t")
+        self._texts = tuple(blank.decode("latin-1") for blank in self._blanks)
         self._unwrap = unwrap
         gap = rb"[\r\n]*" if unwrap else b""
         self.boundary = re.compile(
@@ -346,6 +351,18 @@ class _Probes:
         trailing = raw[:1] in self._service or any(piece in raw for piece in self._trailing)
         lines = b"\n" in raw or b"\r" in raw or any(blank in raw for blank in self._blanks) or raw[:1] in b" \t"
         return characters, trailing, lines or self._unwrap
+
+    def blanks(self, text: str) -> bool:
+        """Whether line ends, or blanks behind a true terminator, are in marked text; or all of it is unwrapped."""
+        if self._unwrap or "\n" in text or "\r" in text or text[:1] in " \t":
+            return True
+        return any(blank in text for blank in self._texts)
+
+
+@lru_cache(maxsize=64)
+def _probes(syntax: Syntax, *, unwrap: bool) -> _Probes:
+    """The probes of a set of service characters, made once."""
+    return _Probes(syntax, unwrap=unwrap)
 
 
 def _boundary(text: str, begin: int, syntax: Syntax, source: _Source, *, unwrap: bool) -> tuple[int, bool]:

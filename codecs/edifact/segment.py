@@ -18,7 +18,7 @@ from pydifact.segmentcollection import Interchange
 
 from sekisho.codecs.edifact.syntax import DEFAULT_ADVICE, Syntax, syntax_of
 
-__all__ = ["LedSegment", "NotPlain", "Segment", "from_pydifact", "to_pydifact"]
+__all__ = ["LedSegment", "NotPlain", "Segment", "SplitSegment", "from_pydifact", "to_pydifact"]
 
 Element: TypeAlias = str | list[str]
 
@@ -75,7 +75,7 @@ class Segment(pydifact.segments.Segment):  # type: ignore[no-untyped-call]
     @property
     def changed(self) -> bool:
         """Whether ``elements`` differs from what was read."""
-        return self._split is not None and self._split != self.syntax.split(self.text)
+        return self._split is not None and self.elements != self.syntax.split(self.text)
 
     @property
     def lead(self) -> bytes:
@@ -126,6 +126,18 @@ class Segment(pydifact.segments.Segment):  # type: ignore[no-untyped-call]
     def __repr__(self) -> str:
         """Tag, elements and offset."""
         return f"<{self.tag} {self.elements} at {self.offset}>"
+
+
+class SplitSegment(Segment):  # type: ignore[no-untyped-call]
+    """A segment that was split when it was made; ``elements`` must be set."""
+
+    __omitted__ = True
+    __slots__ = ("elements",)
+
+    @property
+    def changed(self) -> bool:
+        """Whether ``elements`` differs from what was read."""
+        return bool(self.elements != self.syntax.split(self.text))
 
 
 class LedSegment(Segment):  # type: ignore[no-untyped-call]

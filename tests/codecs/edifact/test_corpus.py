@@ -1,7 +1,7 @@
 """One file or more for each row of the checklist (E1 to E70): verdict, first code, and its place.
 
-``corpus/expected.tsv`` names the row, the file, the profile's settings as JSON, and the first error: code, tag, message,
-segment, element, component, byte offset. A file without a code is acceptable.
+``corpus/expected.tsv`` names the row, the file, the settings of the profile as JSON, and the first error: code, tag,
+message, segment, element, component, byte offset. A file without a code is acceptable.
 """
 
 import csv

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
-from typing import Any
+from typing import Any, Literal, overload
 
 import msgspec
 
@@ -321,6 +321,29 @@ def _texts(value: Account | Box | Route | Place | Office | Window) -> list[str]:
     return [each for name in value.__slots__ if isinstance(each := getattr(value, name), str)]
 
 
+class _Transaction:
+    """See :class:`sekisho.mailboxes.store.Transaction`."""
+
+    def __init__(self, store: MemoryStore, unit: _Unit) -> None:
+        self._store = store
+        self._ended = False
+        self.unit = unit
+
+    def seal(self) -> None:
+        """Nothing is left to do: the unit writes at once."""
+
+    def commit(self) -> None:
+        """Let everybody see it."""
+        self._ended = True
+        self._store.end_unit(self.unit, undo=False)
+
+    def undo(self) -> None:
+        """Drop it, unless it has ended."""
+        if not self._ended:
+            self._ended = True
+            self._store.end_unit(self.unit, undo=True)
+
+
 class MemoryStore:
     """An empty store that is gone when it is closed. ``clock_us`` gives the time for uid_validity."""
 
@@ -335,20 +358,37 @@ class MemoryStore:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[_Unit]:
         """See :meth:`sekisho.mailboxes.store.Store.transaction`."""
+        transaction = self.begin()
+        try:
+            yield transaction.unit
+            transaction.commit()
+        finally:
+            transaction.undo()
+
+    @overload
+    def begin(self, *, wait: Literal[True] = True) -> _Transaction: ...
+    @overload
+    def begin(self, *, wait: bool) -> _Transaction | None: ...
+    def begin(self, *, wait: bool = True) -> _Transaction | None:
+        """See :meth:`sekisho.mailboxes.store.Store.begin`."""
         if self._owner == threading.get_ident():
             raise StoreError("a transaction of this thread is open")
-        with self._lock:
-            if self._closed:
-                raise StoreError("the store is closed")
-            self._owner = threading.get_ident()
-            unit = _Unit(self._committed.copy(), self._clock)
-            try:
-                yield unit
-                self._committed = unit.state
-                self._commits += 1
-            finally:
-                unit.end()
-                self._owner = None
+        if not self._lock.acquire(blocking=wait):
+            return None
+        if self._closed:
+            self._lock.release()
+            raise StoreError("the store is closed")
+        self._owner = threading.get_ident()
+        return _Transaction(self, _Unit(self._committed.copy(), self._clock))
+
+    def end_unit(self, unit: _Unit, *, undo: bool) -> None:
+        """Take over what the unit has written, or drop it; used by the transaction."""
+        if not undo:
+            self._committed = unit.state
+            self._commits += 1
+        unit.end()
+        self._owner = None
+        self._lock.release()
 
     @contextlib.contextmanager
     def view(self) -> Iterator[MemoryView]:

@@ -11,9 +11,10 @@ import contextlib
 import shutil
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, overload
 
 import structlog
 
@@ -36,6 +37,8 @@ WAL_LIMIT: Final = 4 * WAL_TRUNCATE
 CHECK_LIMIT: Final = 256 << 20
 """Larger files are not checked at start after an unclean end: about a second a GB, while senders wait (bytes)."""
 
+_BUSY_PAUSE: Final = 0.002
+"""Between two looks at another process's lock (seconds)."""
 _IDLE_READERS: Final = 4
 _SETTINGS: Final = (
     "PRAGMA synchronous=FULL",
@@ -48,6 +51,37 @@ _SETTINGS: Final = (
     "PRAGMA wal_autocheckpoint=0",
     f"PRAGMA journal_size_limit={WAL_TRUNCATE}",
 )
+
+
+class SqliteTransaction:
+    """See :class:`sekisho.mailboxes.store.Transaction`."""
+
+    __slots__ = ("_ended", "_store", "unit")
+
+    def __init__(self, store: SqliteStore, unit: SqliteUnit) -> None:
+        self._store = store
+        self._ended = False
+        self.unit = unit
+
+    def seal(self) -> None:
+        """See :meth:`sekisho.mailboxes.store.Transaction.seal`."""
+        self.unit.flush()
+
+    def commit(self) -> None:
+        """See :meth:`sekisho.mailboxes.store.Transaction.commit`."""
+        try:
+            self._store.commit_unit()
+        except BaseException:
+            self.undo()
+            raise
+        self._ended = True
+        self._store.end_unit(self.unit, undo=False)
+
+    def undo(self) -> None:
+        """See :meth:`sekisho.mailboxes.store.Transaction.undo`."""
+        if not self._ended:
+            self._ended = True
+            self._store.end_unit(self.unit, undo=True)
 
 
 class SqliteStore:
@@ -75,6 +109,8 @@ class SqliteStore:
             migrations.upgrade(self._path)
         unclean = self._wal_bytes() > 0
         self._writer = self._connect()
+        # Who may wait for another process waits in _begin: the engine's own waiting would hold up a whole loop.
+        self._writer.execute("PRAGMA busy_timeout=0")
         try:
             if unclean:
                 self._check()
@@ -122,35 +158,71 @@ class SqliteStore:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[SqliteUnit]:
         """See :meth:`sekisho.mailboxes.store.Store.transaction`."""
+        transaction = self.begin()
+        try:
+            yield transaction.unit
+            transaction.seal()
+            transaction.commit()
+        finally:
+            transaction.undo()
+
+    @overload
+    def begin(self, *, wait: Literal[True] = True) -> SqliteTransaction: ...
+    @overload
+    def begin(self, *, wait: bool) -> SqliteTransaction | None: ...
+    def begin(self, *, wait: bool = True) -> SqliteTransaction | None:
+        """See :meth:`sekisho.mailboxes.store.Store.begin`."""
         if self._owner == threading.get_ident():
             raise StoreError("a transaction of this thread is open")
-        with self._lock:
-            self._begin()
-            self._owner = threading.get_ident()
-            unit = SqliteUnit(self._writer, self._counters, self._clock)
-            try:
-                yield unit
-                unit.flush()
-                self._commit()
-            except BaseException:
-                self._counters.clear()
-                self._rollback()
-                raise
-            finally:
-                unit.end()
-                self._owner = None
+        if not self._lock.acquire(blocking=wait):
+            return None
+        begun = False
+        try:
+            begun = self._begin(BUSY_SECONDS if wait else 0)
+            if begun:
+                self._owner = threading.get_ident()
+                return SqliteTransaction(self, SqliteUnit(self._writer, self._counters, self._clock))
+            return None
+        finally:
+            if not begun:
+                self._lock.release()
 
-    def _begin(self) -> None:
+    def _begin(self, seconds: float) -> bool:
+        """Take the engine's write lock; False if another process holds it and ``seconds`` is 0."""
         if self._closed:
             raise StoreError("the store is closed")
         if self._fatal:
             raise StoreError(f"an earlier commit failed, nothing can be promised any more: {self._fatal}")
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                self._writer.execute("BEGIN IMMEDIATE")
+                self._look()
+            except sqlite3.Error as error:
+                self._rollback()
+                if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+                    if not seconds:
+                        return False
+                    if time.monotonic() < deadline:
+                        time.sleep(_BUSY_PAUSE)
+                        continue
+                raise StoreError(f"no transaction could be begun: {error}") from error
+            return True
+
+    def commit_unit(self) -> None:
+        """The synced commit of the open transaction; used by :class:`SqliteTransaction`."""
+        self._commit()
+
+    def end_unit(self, unit: SqliteUnit, *, undo: bool) -> None:
+        """Let the next transaction begin; used by :class:`SqliteTransaction`."""
         try:
-            self._writer.execute("BEGIN IMMEDIATE")
-            self._look()
-        except sqlite3.Error as error:
-            self._rollback()
-            raise StoreError(f"no transaction could be begun: {error}") from error
+            if undo:
+                self._counters.clear()
+                self._rollback()
+        finally:
+            unit.end()
+            self._owner = None
+            self._lock.release()
 
     def _look(self) -> None:
         """Notice commits of other processes."""

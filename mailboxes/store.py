@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, overload
 
 from sekisho.mailboxes.letters import (
     Account,
@@ -34,7 +34,7 @@ from sekisho.mailboxes.letters import (
     Window,
 )
 
-__all__ = ["Conflict", "Store", "StoreError", "Unit", "UnknownSchema", "View"]
+__all__ = ["Conflict", "Store", "StoreError", "Transaction", "Unit", "UnknownSchema", "View"]
 
 
 class StoreError(Exception):
@@ -323,8 +323,41 @@ class Unit(View, Protocol):
         ...
 
 
+class Transaction(Protocol):
+    """One transaction in steps, for who must not wait for the disk where it writes.
+
+    ``unit`` is what is written through. :meth:`seal` hands everything to the engine, in the thread that wrote;
+    :meth:`commit` makes it durable and may be called in another thread, so that only the waiting happens there.
+    """
+
+    @property
+    def unit(self) -> Unit:
+        """The open unit; no use after :meth:`seal`."""
+        ...
+
+    def seal(self) -> None:
+        """Write what was gathered. Raises StoreError; then only :meth:`undo` is left."""
+        ...
+
+    def commit(self) -> None:
+        """Commit and sync. Raises StoreError, and then everything is undone; the transaction has ended either way."""
+        ...
+
+    def undo(self) -> None:
+        """Undo everything; the transaction has ended. After the end: nothing happens."""
+        ...
+
+
 class Store(Protocol):
     """One store. All methods may be called from any thread; one transaction is open at a time."""
+
+    @overload
+    def begin(self, *, wait: Literal[True] = True) -> Transaction: ...
+    @overload
+    def begin(self, *, wait: bool) -> Transaction | None: ...
+    def begin(self, *, wait: bool = True) -> Transaction | None:
+        """Begin a transaction in steps. None if somebody else is writing and ``wait`` is false."""
+        ...
 
     def transaction(self) -> AbstractContextManager[Unit]:
         """One transaction: committed and synced when the block ends, undone when it raises.

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sekisho.codecs.header import BODY_START, fields
-from sekisho.codecs.message import Catalogue, Message, read_message
+from sekisho.codecs.message import Catalogue, Message, as_json, read_message
+from sekisho.codecs.mime import is_interchange
+from sekisho.gateway.cli_codec import decoded_lines
+from sekisho.gateway.cli_edifact import interchange_form, interchange_lines, masked_interchange
 from sekisho.gateway.cli_store import OPERATOR, Opened, japan
 from sekisho.gateway.cli_text import SetupFailed, Unacceptable
 from sekisho.mailboxes.letters import Event, Letter, Request
@@ -60,6 +63,18 @@ class Piece:
         """The message to show."""
         return self.message if unmask else self.safe
 
+    def form(self, *, unmask: bool) -> dict[str, Any]:
+        """The message in its documented JSON form, NACCS EDI or EDIFACT."""
+        message = self.shown(unmask=unmask)
+        return interchange_form(message.content) if is_interchange(message.content) else as_json(message)
+
+    def lines(self, *, unmask: bool, whole: bool = False) -> list[str]:
+        """The message for a person."""
+        message = self.shown(unmask=unmask)
+        if is_interchange(message.content):
+            return interchange_lines(message.content)
+        return decoded_lines(message, whole=whole)
+
 
 def piece(view: View, reference: str, tables: Catalogue) -> Piece:
     """The letter (``12``) or request (``r3``). Raises Unacceptable if it is not there or its bytes were pruned."""
@@ -80,6 +95,8 @@ def piece(view: View, reference: str, tables: Catalogue) -> Piece:
 
 
 def _safe(message: Message, tables: Catalogue) -> Message:
+    if is_interchange(message.content):
+        return message._replace(content=masked_interchange(message.content))
     direction = message.header.direction
     shown = read_message(masked(message), tables, direction=direction)
     return shown._replace(findings=message.findings, errors=message.errors)

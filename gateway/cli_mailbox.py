@@ -12,8 +12,7 @@ from typing import Any, Final
 import click
 
 from sekisho.codecs import charset
-from sekisho.codecs.message import Catalogue, as_json
-from sekisho.gateway.cli_codec import decoded_lines
+from sekisho.codecs.message import Catalogue
 from sekisho.gateway.cli_letters import (
     LETTER_HEADS,
     Piece,
@@ -135,10 +134,10 @@ def show(there: Opened, reference: str, *, whole: bool, unmask: bool, as_data: b
     found = _find(there, reference, there.catalogue(), unmask=unmask)
     facts = letter_form(found.letter) if found.letter else request_form(found.request) if found.request else {}
     if as_data:
-        echo_json(facts | {"masked": not unmask, "message": as_json(found.shown(unmask=unmask))})
+        echo_json(facts | {"masked": not unmask, "message": found.form(unmask=unmask)})
         return
     lines = pairs({key: value for key, value in facts.items() if value not in (None, "")})
-    lines += ["", *decoded_lines(found.shown(unmask=unmask), whole=whole)]
+    lines += ["", *found.lines(unmask=unmask, whole=whole)]
     if not unmask:
         lines += ["", "Secrets are masked; --unmask shows them and leaves a line in the audit trail."]
     click.echo("\n".join(lines))
@@ -220,19 +219,19 @@ def thread(there: Opened, reference: str, *, full: bool, as_data: bool) -> None:
         found = [piece(view, str(one.number), tables) for one in letters]
         line = _timeline(view, root.request, letters)
     if as_data:
-        form = request_form(root.request) | {"message": as_json(root.safe)}
-        outputs = [letter_form(one.letter) | {"message": as_json(one.safe)} for one in found if one.letter]
+        form = request_form(root.request) | {"message": root.form(unmask=False)}
+        outputs = [letter_form(one.letter) | {"message": one.form(unmask=False)} for one in found if one.letter]
         moments = [{"at": japan(at), "who": who, "what": what, "detail": detail} for at, who, what, detail in line]
         echo_json({"request": form, "letters": outputs, "timeline": moments})
         return
     facts = {key: value for key, value in request_form(root.request).items() if value not in (None, "")}
     lines = pairs(facts)
     if full:
-        lines += ["", *decoded_lines(root.safe)]
+        lines += ["", *root.lines(unmask=False)]
     lines += pieces("letters", table(LETTER_HEADS, [letter_row(one) for one in letters], ">  >     > >"))
     if full:
         for one in found:
-            lines += ["", f"letter {one.reference}", *decoded_lines(one.safe)]
+            lines += ["", f"letter {one.reference}", *one.lines(unmask=False)]
     rows = [(japan(at), who, what, detail) for at, who, what, detail in line]
     lines += pieces("timeline", table(["time", "who", "what", "detail"], rows))
     click.echo("\n".join(lines))

@@ -93,9 +93,10 @@ async def test_replies_leave_as_edifact(tmp_path: Path) -> None:
         await desk.ask(desk.request("TCC"))
         box = desk.read(lambda view: view.box("BRK"))
         assert box is not None
+        letters = desk.letters("BRK")
+        contents = desk.read(lambda view: [view.content(letter.number) for letter in letters])
         mails = []
-        for letter in desk.letters("BRK"):
-            content = desk.read(lambda view, number=letter.number: view.content(number))
+        for letter, content in zip(letters, contents, strict=True):
             dispatch = Dispatch(letter.number, "BRK", letter.uid, 1, letter.created_at, 0, 0, content)
             mails.append(desk.gateway.couriers.parcel(box, dispatch).data)
         assert b"\r\nContent-Type: application/EDIFACT\r\n" in mails[0]

@@ -157,9 +157,10 @@ class Envelope:
             return
         unb = Segment(text, offset, 0, current.syntax)
         current.sender, current.recipient = unb.parts(1), unb.parts(2)
-        current.date, current.time = unb.get(3), unb.get(3, 1)
-        current.reference, current.application = unb.get(4), unb.get(6)
-        current.acknowledge, current.agreement, current.test = unb.get(8), unb.get(9), unb.get(10)
+        current.date, current.time = (*unb.parts(3), "", "")[:2]
+        firsts = [element if isinstance(element, str) else element[0] for element in unb.elements] + [""] * 11
+        current.reference, current.application = firsts[4], firsts[6]
+        current.acknowledge, current.agreement, current.test = firsts[8:11]
         known = interchange_faults(unb, current, self.profile)
         for code, element, component, text_, tolerated in known:
             at = offset + unb.distance(element, component)
@@ -376,7 +377,7 @@ class Envelope:
         return 1
 
     def _check_sequence(self, unh: Segment) -> None:
-        sequence, letter = unh.get(3), unh.get(3, 1)
+        sequence, letter = (*unh.parts(3), "", "")[:2]
         if not sequence and not letter:
             return
         at = unh.offset + unh.distance(5)

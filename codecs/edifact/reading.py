@@ -29,6 +29,10 @@ _SERVICE: Final = frozenset(("UNG", "UNH", "UNT", "UNE", "UNZ"))
 _SECURITY: Final = frozenset(("USH", "USA", "USC", "USR", "UST", "USB", "USD", "USU", "USX", "USY", "UNO", "UNP"))
 _BLANK: Final = " \t\r\n"
 _KNOWN_TAGS: Final = 4096
+_OTHERS: Final = {
+    b"UIB": "interactive EDIFACT (UIB)", b"ISA": "an ANSI X12 interchange (ISA)", b"STX": "a TRADACOMS file (STX)",
+    b"UNH": "a bare message (UNH)", b"UNG": "a bare group (UNG)",
+}  # fmt: skip
 _NOTHING: Final = -1
 _LONG: Final = -2
 """Of a batch: no text is cut off; the same, and it is one long text."""
@@ -123,6 +127,13 @@ class Walk:
         build, keep, good, lines = self._build, self._keep, self._good, batch.lines
         look = batch.characters or batch.trailing or lines
         most = self._profile.max_elements
+        if opening and not look and batch.over == _NOTHING and len(batch.texts) > 1:
+            # UNB takes the slow way, so that the rest need not.
+            first = syntax.size(batch.texts[0]) + 1
+            begin = batch.offset
+            yield from self._batch(Batch(batch.texts[:1], begin, batch.characters, False, False, _LONG), opening=True)
+            yield from self._batch(Batch(batch.texts[1:], begin + first, batch.characters, False, False), opening=False)
+            return
         number, judge = envelope.number, envelope.judge
         at = batch.offset
         lead = ""
@@ -138,16 +149,16 @@ class Walk:
                         envelope.number = number
                         judge(text, number, at)
                     if split:
-                        segment = SplitSegment(text, at, number, syntax)
+                        whole = SplitSegment(text, at, number, syntax)
                         if release in text or not text.isascii():
-                            segment.elements = syntax.split(text)
+                            whole.elements = syntax.split(text)
                         else:
                             parts: list[Any] = text.split(element)
                             del parts[0]
                             if component in text:
                                 parts = [part.split(component) if component in part else part for part in parts]
-                            segment.elements = parts
-                        yield segment
+                            whole.elements = parts
+                        yield whole
                     elif build:
                         yield Segment(text, at, number, syntax)
                 elif length > most:
@@ -456,15 +467,8 @@ class Walk:
 def _kind(sample: bytes) -> str:
     """What the first bytes of something that is no EDIFACT interchange look like, in words."""
     head = sample[:3]
-    names = {
-        b"UIB": "interactive EDIFACT (UIB)",
-        b"ISA": "an ANSI X12 interchange (ISA)",
-        b"STX": "a TRADACOMS file (STX)",
-        b"UNH": "a bare message (UNH)",
-        b"UNG": "a bare group (UNG)",
-    }
-    if head in names:
-        return names[head]
+    if head in _OTHERS:
+        return _OTHERS[head]
     if sample[:2] in (b"\xff\xfe", b"\xfe\xff") or (len(sample) > 3 and sample[1::2].count(0) > len(sample) // 3):
         return "UTF-16 text"
     if sample.lstrip()[:1] in (b"<", b"{"):

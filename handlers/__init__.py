@@ -8,10 +8,12 @@ from importlib import import_module
 
 from sekisho.handlers import (
     bonded_transport,
+    bookings,
     container_yard,
     inquiries,
     link_check,
     manifest,
+    passenger_lists,
     retrieval,
     user_settings,
     vessel_reports,
@@ -60,7 +62,18 @@ __all__ = [
     "system_letter",
 ]
 
-families = (link_check, user_settings, retrieval, bonded_transport, inquiries, manifest, vessel_reports, container_yard)
+families = (
+    link_check,
+    user_settings,
+    retrieval,
+    bonded_transport,
+    inquiries,
+    manifest,
+    vessel_reports,
+    container_yard,
+    bookings,
+    passenger_lists,
+)
 """The modules whose import registers the decisions: the whole list, nothing is discovered."""
 
 

@@ -57,8 +57,8 @@ def body(message: Message) -> Record:
 
 
 def stop(results: Iterable[ResultCode], key: str = "") -> None:
-    """End of a step: raises the refusal if the step found anything."""
-    found = tuple(results)
+    """End of a step: raises the refusal if the step found anything, each result once."""
+    found = tuple(dict.fromkeys(results))
     if found:
         raise refuse(*found, key=key)
 

@@ -33,6 +33,7 @@ from sekisho.handlers.segments import (
     Errors,
     amount,
     at,
+    carriage,
     control_total,
     document_of,
     entry,
@@ -40,6 +41,8 @@ from sekisho.handlers.segments import (
     missing,
     moment,
     objections,
+    parties,
+    places,
     plain,
     qualified,
     references,
@@ -151,14 +154,14 @@ def _fields(bill: Bill, head: Sequence[Segment], document: Document, errors: Err
     containers = [segment.get(0) for segment in held]
     if alone and not held:
         containers = [segment.get(1) for segment in head if segment.tag == "EQD" and segment.get(0) == "CN"]
-    places = _by_qualifier(head, "LOC") | _by_qualifier(own, "LOC")
+    ports = places(head) | places(own)
     fields = _carriage(head, errors) | _carriage(own, errors) | _totals(items) | _weight(goods, own, errors)
     fields |= {
         "description": next((item["description"] for item in items if item["description"]), ""),
         "containers": list(dict.fromkeys(number for number in containers if number)),
-        "place": places.get("14") or places.get("18", ""),
-        "ports": places,
-        "parties": {s.get(0): {"id": s.get(1), "name": s.get(3) or s.get(2)} for s in (*head, *own) if s.tag == "NAD"},
+        "place": ports.get("14") or ports.get("18", ""),
+        "ports": ports,
+        "parties": parties(head) | parties(own),
         "references": references(own),
         "master_bill": next((n for q in ("MB", "MWB") for n in references(own).get(q, ()) if n != bill.number), ""),
         "consignment": bill.consignment,
@@ -169,19 +172,9 @@ def _fields(bill: Bill, head: Sequence[Segment], document: Document, errors: Err
     return {name: value for name, value in fields.items() if value not in ("", 0, [], {})}
 
 
-def _by_qualifier(segments: Sequence[Segment], tag: str) -> dict[str, str]:
-    """Codes of the first segment of each qualifier."""
-    found: dict[str, str] = {}
-    for segment in segments:
-        if segment.tag == tag and segment.get(1):
-            found.setdefault(segment.get(0), segment.get(1))
-    return found
-
-
 def _carriage(segments: Sequence[Segment], errors: Errors) -> dict[str, Any]:
-    """Vessel, voyage, carrier and arrival of a TDT group: main carriage (20), else the first one."""
-    ways = [segment for segment in segments if segment.tag == "TDT"]
-    way = qualified(ways, "TDT", "20", "11") or (ways[0] if ways else None)
+    """Vessel, voyage, carrier and arrival of a TDT group."""
+    way = carriage(segments)
     found: dict[str, Any] = {}
     if way is not None:
         found = {"vessel_code": way.get(7), "vessel_name": way.get(7, 3), "voyage": way.get(1), "carrier": way.get(4)}
@@ -300,8 +293,8 @@ def _act(document: Document, bills: Sequence[Bill], head: Sequence[Segment], con
     _write_cargo(document, bills if action is not Action.CANCEL else (), gone, context, merge=action is Action.CHANGE)
     if name:
         errors: Errors = []
-        carriage = _carriage(head, errors)
-        fields = {**(manifest or {}), **entry(manifest, document, state, context), **carriage, "bills": kept}
+        fields = {**(manifest or {}), **entry(manifest, document, state, context), **_carriage(head, errors)}
+        fields["bills"] = kept
         if action is Action.CANCEL and manifest is not None:
             fields |= {"document": manifest["document"], "document_code": manifest["document_code"]}
         context.records.put(MANIFEST, name, fields)

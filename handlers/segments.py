@@ -27,10 +27,12 @@ from sekisho.handlers.cargo import CANCELLED
 from sekisho.handlers.kit import Context
 
 __all__ = [
+    "GROUPS",
     "Action",
     "Document",
     "amount",
     "at",
+    "carriage",
     "control_total",
     "document_of",
     "entry",
@@ -39,6 +41,8 @@ __all__ = [
     "missing",
     "moment",
     "objections",
+    "parties",
+    "places",
     "plain",
     "qualified",
     "references",
@@ -74,7 +78,7 @@ _ACTIONS: Final[Mapping[str, Action]] = {
 PREVIOUS: Final = "ACW"
 """1153: reference number of the previous message; names the document a later one replaces, changes or cancels."""
 
-_GROUPS: Final = frozenset(("TDT", "NAD", "EQD", "CNI", "GID"))
+GROUPS: Final = frozenset(("TDT", "NAD", "EQD", "CNI", "GID"))
 """With one of these the head of a message is over, in all the messages read here."""
 
 
@@ -154,7 +158,7 @@ def document_of(message: Message, errors: Errors, *, corrects: bool = False) -> 
     target = number
     if action is not Action.ORIGINAL:
         # Only in the head: a reference inside a group is the group's own.
-        head = takewhile(lambda s: s.tag not in _GROUPS, message.segments)
+        head = takewhile(lambda s: s.tag not in GROUPS, message.segments)
         target = next((s.get(0, 1) for s in head if s.tag == "RFF" and s.get(0) == PREVIOUS), number)
     return Document(message.type, segment.get(0), number, action, target, segment.number)
 
@@ -226,6 +230,30 @@ def references(segments: Iterable[Segment]) -> dict[str, list[str]]:
         if segment.tag == "RFF" and segment.get(0, 1):
             found.setdefault(segment.get(0), []).append(segment.get(0, 1))
     return found
+
+
+def parties(segments: Iterable[Segment]) -> dict[str, dict[str, str]]:
+    """Id and name of the first NAD of each qualifier 3035; the name is C080's, else the first line of C058."""
+    found: dict[str, dict[str, str]] = {}
+    for segment in segments:
+        if segment.tag == "NAD":
+            found.setdefault(segment.get(0), {"id": segment.get(1), "name": segment.get(3) or segment.get(2)})
+    return found
+
+
+def places(segments: Iterable[Segment]) -> dict[str, str]:
+    """Code of the first LOC of each qualifier 3227."""
+    found: dict[str, str] = {}
+    for segment in segments:
+        if segment.tag == "LOC" and segment.get(1):
+            found.setdefault(segment.get(0), segment.get(1))
+    return found
+
+
+def carriage(segments: Iterable[Segment]) -> Segment | None:
+    """The TDT of the main carriage (8051 is 20, or 11 at the border), else the first one."""
+    ways = [segment for segment in segments if segment.tag == "TDT"]
+    return qualified(ways, "TDT", "20", "11") or (ways[0] if ways else None)
 
 
 def listed(segments: Iterable[Segment]) -> list[list[Any]]:

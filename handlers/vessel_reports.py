@@ -27,12 +27,15 @@ from sekisho.handlers.segments import (
     Errors,
     amount,
     at,
+    carriage,
     document_of,
     entry,
     listed,
     missing,
     moment,
     objections,
+    parties,
+    places,
     plain,
     qualified,
     references,
@@ -92,8 +95,7 @@ def report_vessel(message: Message, context: Context) -> Outcome:
     document = document_of(message, errors, corrects=context.business_code == "VBY")
     if document.action is Action.ADD:
         errors.append(document.result("S9004"))
-    ways = [segment for segment in message.segments if segment.tag == "TDT"]
-    way = qualified(ways, "TDT", "20", "11") or (ways[0] if ways else None)
+    way = carriage(message.segments)
     if way is None:
         before = [segment for segment in message.segments if segment.tag not in _BEHIND]
         raise refuse(*errors, missing("TDT", before[-1]), key=document.number)
@@ -117,8 +119,8 @@ def _particulars(
         "means": way.get(3),
         "carrier": way.get(4),
         "measures": _measures(segments, errors),
-        "places": {s.get(0): s.get(1) for s in segments if s.tag == "LOC" and s.get(1)},
-        "parties": {s.get(0): {"id": s.get(1), "name": s.get(3) or s.get(2)} for s in segments if s.tag == "NAD"},
+        "places": places(segments),
+        "parties": parties(segments),
         "references": references(segments),
         "segments": listed(segments),
     }

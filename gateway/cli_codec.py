@@ -12,6 +12,7 @@ import click
 
 from sekisho.codecs.header import BODY_START, fields
 from sekisho.codecs.message import Catalogue, Message, as_json, from_json, read_message
+from sekisho.gateway.cli_edifact import decode_edifact, is_edifact
 from sekisho.gateway.cli_text import SetupFailed, Unacceptable, echo_json, pairs, pieces, read_input, table
 
 __all__ = ["decode", "decoded_lines", "encode", "load_catalogue"]
@@ -42,18 +43,24 @@ def load_catalogue(generation: str, modules: tuple[str, ...]) -> Catalogue:
 @click.option("--json", "as_data", is_flag=True, help="Print the documented JSON form.")
 @click.option("--strict", is_flag=True, help="Take findings as errors.")
 @click.option("--all", "whole", is_flag=True, help="Show blank items too.")
+@click.option("--unwrap", is_flag=True, help="EDIFACT: drop line ends inside segments.")
 @generation_option
 @handlers_option
-def decode(file: str, *, as_data: bool, strict: bool, whole: bool, generation: str, handlers: tuple[str, ...]) -> None:
-    """Read a NACCS EDI message, request or reply, and say what is in it.
+def decode(
+    file: str, *, as_data: bool, strict: bool, whole: bool, unwrap: bool, generation: str, handlers: tuple[str, ...]
+) -> None:
+    """Read a NACCS EDI message, request or reply, or an EDIFACT interchange, and say what is in it.
 
     FILE holds the message, alone or in a mail; - is standard input. Passwords are shown. Exit code 1 if the message is
-    not acceptable; every error is printed then, with item, row and byte offset.
+    not acceptable; every error is printed then, with item, row and byte offset (EDIFACT: code, segment and element).
     """
     content = read_input(file)
-    if content.lstrip(b"\xef\xbb\xbf \t\r\n")[:3] in (b"UNA", b"UNB"):
-        raise SetupFailed(f"{file}: an EDIFACT interchange; this release reads NACCS EDI only, EDIFACT not yet")
-    content, around = _out_of_mail(content)
+    around: list[str] = []
+    if not is_edifact(content):
+        content, around = _out_of_mail(content)
+    if is_edifact(content):
+        decode_edifact(content, as_data=as_data, strict=strict, unwrap=unwrap)
+        return
     message = read_message(content, load_catalogue(generation, handlers), strict=strict)
     if as_data:
         echo_json(as_json(message))

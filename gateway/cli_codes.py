@@ -13,6 +13,7 @@ from sekisho.codecs.layout import Layout
 from sekisho.codecs.message import Catalogue
 from sekisho.codecs.results import Meaning, system_results
 from sekisho.gateway.cli_codec import generation_option, handlers_option, load_catalogue
+from sekisho.gateway.cli_edifact import code_rows, explain_edifact, message_page
 from sekisho.gateway.cli_text import Unacceptable, echo_json, pairs, pieces, table
 from sekisho.handlers import HANDLERS, business_codes, find, is_of, key_item, result_list
 from sekisho.handlers.tables import BusinessCode
@@ -54,20 +55,26 @@ def _status(code: str, modules: tuple[str, ...]) -> str:
 @click.command()
 @click.argument("code", required=False)
 @click.option("--outputs", is_flag=True, help="List the output codes that have a table instead.")
+@click.option("--release", metavar="D.95B", help="Of an EDIFACT message: the directory release.")
 @click.option("--json", "as_data", is_flag=True, help="Print JSON.")
 @generation_option
 @handlers_option
-def codes(code: str | None, *, outputs: bool, as_data: bool, generation: str, handlers: tuple[str, ...]) -> None:
+def codes(
+    code: str | None, *, outputs: bool, release: str | None, as_data: bool, generation: str, handlers: tuple[str, ...]
+) -> None:
     """List what this gateway implements; with CODE, its item table, outputs and result codes.
 
-    CODE is a business code (OLA), an output code (SAS1360) or the name of an output's table (RESULT-11).
-    Status: decided = the business is carried out; plain = the message is read and checked by its table and answered,
-    nothing is decided.
+    CODE is a business code (OLA), an output code (SAS1360), the name of an output's table (RESULT-11) or an EDIFACT
+    message type (CUSCAR). Status: decided = the business is carried out; plain = the message is read and checked by its
+    table and answered, nothing is decided; judged = interchanges are checked by the tables of the releases named.
     """
     tables = load_catalogue(generation, handlers)
     known = business_codes(handlers)
     if code is None:
-        rows = _output_rows(tables) if outputs else _business_rows(tables, known, int(generation), handlers)
+        rows = _output_rows(tables) if outputs else [
+            *_business_rows(tables, known, int(generation), handlers),
+            *code_rows(),
+        ]
         if as_data:
             echo_json(rows)
         else:
@@ -75,6 +82,8 @@ def codes(code: str | None, *, outputs: bool, as_data: bool, generation: str, ha
             click.echo("\n".join(table(heads, [list(row.values()) for row in rows])))
         return
     code = code.strip().upper()
+    if message_page(code, release, as_data=as_data):
+        return
     if code in known:
         form = _business(known[code], tables, int(generation), handlers)
     else:
@@ -277,10 +286,14 @@ def explain(code: str, business: str | None, *, as_data: bool, generation: str, 
     """Say what a result code or an output code means, why it came, and what to do.
 
     CODE may be a whole result of a notice ("S0001-OLT -0000"). Most result codes mean something else in every business:
-    name it with --for.
+    name it with --for. Error codes of EDIFACT (element 0085): EDIFACT-29, or 29 --for EDIFACT.
     """
     code = code.strip().upper()
     business = business.strip().upper() if business else None
+    edifact = explain_edifact(code, named=business == "EDIFACT")
+    if edifact is not None:
+        _echo_explained([edifact], as_data=as_data)
+        return
     tables = load_catalogue(generation, handlers)
     known = business_codes(handlers)
     if business is not None and business not in known:
@@ -296,6 +309,10 @@ def explain(code: str, business: str | None, *, as_data: bool, generation: str, 
         raise Unacceptable(
             f"{code}: not known{there}; give a result code (A0008, S0001-OLT) or an output code (SAS1360)"
         )
+    _echo_explained(forms, as_data=as_data)
+
+
+def _echo_explained(forms: list[dict[str, Any]], *, as_data: bool) -> None:
     if as_data:
         echo_json(forms[0] if len(forms) == 1 else forms)
         return

@@ -15,7 +15,7 @@ from sekisho.codecs.header import BODY_START, fields
 from sekisho.codecs.message import Catalogue, Message, as_json, read_message
 from sekisho.codecs.mime import is_interchange
 from sekisho.gateway.cli_codec import decoded_lines
-from sekisho.gateway.cli_edifact import interchange_form, interchange_lines, masked_interchange
+from sekisho.gateway.cli_interchange import interchange_form, interchange_lines, masked_interchange
 from sekisho.gateway.cli_store import OPERATOR, Opened, japan
 from sekisho.gateway.cli_text import SetupFailed, Unacceptable
 from sekisho.mailboxes.letters import Event, Letter, Request

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sekisho.gateway.cli_edifact import interchange_lines, masked_interchange
+from sekisho.gateway.cli_interchange import interchange_lines, masked_interchange
 
 from .commands import sekisho
 from .edifact import interchange, message, partner, registered

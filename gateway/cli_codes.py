@@ -66,7 +66,8 @@ def codes(
 
     CODE is a business code (OLA), an output code (SAS1360), the name of an output's table (RESULT-11) or an EDIFACT
     message type (CUSCAR). Status: decided = the business is carried out; plain = the message is read and checked by its
-    table and answered, nothing is decided; judged = interchanges are checked by the tables of the releases named.
+    table and answered, nothing is decided; edifact = no item table is known, only an EDIFACT message may ask for it;
+    judged = interchanges are checked by the tables of the releases named.
     """
     tables = load_catalogue(generation, handlers)
     known = business_codes(handlers)
@@ -108,6 +109,8 @@ def _business_rows(
     rows = []
     for entry in known.values():
         layout = tables.request(entry.code)
+        if layout is None and entry.edifact:
+            rows.append(_edifact_row(entry))
         if layout is None or find(entry.code, modules, generation) is None:
             continue
         rows.append(
@@ -122,6 +125,18 @@ def _business_rows(
             }
         )
     return rows
+
+
+def _edifact_row(entry: BusinessCode) -> dict[str, str]:
+    return {
+        "code": entry.code,
+        "title": entry.title,
+        "system": entry.system,
+        "kind": _KINDS.get(entry.kind, entry.kind),
+        "status": "edifact",
+        "table": f"{entry.edifact} (EDIFACT)",
+        "source": entry.edifact_source,
+    }
 
 
 def _output_codes(tables: Catalogue) -> list[str]:
@@ -193,6 +208,8 @@ def _layout(layout: Layout) -> dict[str, Any]:
 def _business(entry: BusinessCode, tables: Catalogue, generation: int, modules: tuple[str, ...]) -> dict[str, Any]:
     layout = tables.request(entry.code)
     handler = find(entry.code, modules, generation)
+    if layout is None and entry.edifact:
+        return _edifact_business(entry, modules)
     if layout is None or handler is None:
         raise Unacceptable(f"{entry.code}: known by name, but no item table in generation {generation}")
     form = {"code": entry.code, "status": _status(entry.code, modules)} | _layout(layout)
@@ -200,10 +217,28 @@ def _business(entry: BusinessCode, tables: Catalogue, generation: int, modules: 
     if handler.opens is not None and handler.closes is not None:
         hours = f"{handler.opens:%H:%M}-{handler.closes:%H:%M}"
     form |= {"title": entry.title, "gloss": entry.gloss, "system": entry.system, "kind": _KINDS.get(entry.kind, "")}
-    form |= {"key": key_item(layout), "hours": hours}
+    form |= {"key": key_item(layout), "hours": hours, "edifact": entry.edifact}
     form["outputs"] = [_output(code, entry.code, tables, keyed=bool(form["key"])) for code in handler.outputs]
     form["results"] = [_meaning(meaning) for meaning in result_list(entry.code, modules).meanings]
     return form
+
+
+def _edifact_business(entry: BusinessCode, modules: tuple[str, ...]) -> dict[str, Any]:
+    """A business that only an EDIFACT message may ask for: no item table, no outputs, its result codes."""
+    row = _edifact_row(entry)
+    named = "official text names the message"
+    if entry.edifact_source != "spec":
+        named = "that this message asks for it is inferred"
+    return row | {
+        "gloss": entry.gloss,
+        "confidence": entry.edifact_source,
+        "edifact": entry.edifact,
+        "notes": [f"{named}; what its segments mean is our reading: docs/edifact-mappings.md"],
+        "items": [],
+        "sent_by": [],
+        "generations": [],
+        "results": [_meaning(meaning) for meaning in result_list(entry.code, modules).meanings],
+    }
 
 
 def _output(code: str, business: str, tables: Catalogue, *, keyed: bool) -> dict[str, Any]:
@@ -230,15 +265,17 @@ def _meaning(meaning: Meaning) -> dict[str, Any]:
 
 def _page(form: dict[str, Any]) -> list[str]:
     gloss = f" ({form['gloss']})" if form.get("gloss") else ""
-    shape = f"{form['fixed_bytes']} bytes" + (
-        f" + {form['row_bytes']} a row (up to {form['rows']})" * bool(form["rows"])
-    )
+    shape = ""
+    if form["items"]:
+        more = f" + {form['row_bytes']} a row (up to {form['rows']})" * bool(form["rows"])
+        shape = f"{form['fixed_bytes']} bytes{more}"
     facts = {
         "status": form.get("status", ""),
         "system": form["system"],
         "kind": _PRINTS.get(form["kind"], form["kind"]),
         "table": f"{form['table']} ({form['source']}: {_SURE.get(form['source'], '')}; {form['confidence']})",
         "body": shape,
+        "edifact": form.get("edifact", ""),
         "key": form.get("key", ""),
         "hours": form.get("hours", ""),
         "sent by": " ".join(form["sent_by"]),

@@ -61,13 +61,13 @@ def confirm_booking(message: Message, context: Context) -> Outcome:
 
 @reads("IFTMIN", codes=["SIR"])
 def instruct(message: Message, context: Context) -> Outcome:
-    """IFTMIN: keep an instruction. Refuses with S9001, S9003, S9004; E9001, E9002, E9003, U9003."""
+    """IFTMIN: keep an instruction. Refuses with S9001, S9003, S9004; E9001, E9002, E9003."""
     return _keep(INSTRUCTION, message, "", context)
 
 
 @reads("IFTMCS", codes=["ACL"])
 def state_contract(message: Message, context: Context) -> Outcome:
-    """IFTMCS: keep a contract status. Refuses with S9001, S9003, S9004; E9001, E9002, E9003, U9003."""
+    """IFTMCS: keep a contract status. Refuses with S9001, S9003, S9004; E9001, E9002, E9003."""
     return _keep(CONTRACT, message, "", context)
 
 

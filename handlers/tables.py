@@ -9,7 +9,7 @@ theirs in a ``layouts`` folder beside them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from importlib.resources import files
@@ -44,6 +44,8 @@ class BusinessCode:
     table: str
     long: str
     web: str
+    edifact: str = ""
+    edifact_source: str = ""
 
 
 def _lines(text: str) -> Iterable[dict[str, str]]:
@@ -84,12 +86,18 @@ def _stem(name: str) -> tuple[str, str, int]:
 
 @cache
 def result_list(business_code: str, modules: tuple[str, ...] = ()) -> ResultList:
-    """The result codes known of a business; empty where no list is known."""
+    """The result codes known of a business; empty where no list is known.
+
+    Behind its own list stands that of the EDIFACT message that may ask for it, whose items are segment tags.
+    """
     found = ResultList(business_code)
     for folder in _folders(modules):
         table = folder.joinpath("results", f"{business_code}.tsv")
         if table.is_file():
             found = read_result_list(business_code, table.read_text(encoding="utf-8"))
+    entry = business_codes(modules).get(business_code)
+    if entry is not None and entry.edifact:
+        found = replace(found, meanings=found.meanings + result_list(entry.edifact, modules).meanings)
     return found
 
 

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from sekisho.codecs.edifact.model import Message
 from sekisho.codecs.edifact.segment import Segment
+from sekisho.codecs.results import ResultCode
 from sekisho.handlers.cargo import CANCELLED, REGISTERED
 from sekisho.handlers.checks import stop
 from sekisho.handlers.kit import Context, Outcome, reads, refuse
@@ -89,8 +90,11 @@ _BEHIND: Final = frozenset(("EQD", "EQN", "AUT", "UNT"))
 def report_vessel(message: Message, context: Context) -> Outcome:
     """CUSREP: a vessel's particulars, or a report on its call at a port.
 
+    A0001 where the profile made a business of it that is neither.
     Refuses with S9001, S9003, S9004; R9002; E9001, E9002, E9003, E9013, U9003.
     """
+    if context.business_code not in _PARTICULARS and context.business_code not in _REPORTS:
+        raise refuse(ResultCode("A0001"))
     errors: Errors = []
     document = document_of(message, errors, corrects=context.business_code == "VBY")
     if document.action is Action.ADD:

@@ -9,7 +9,8 @@ from .commands import sekisho
 
 def test_codes_lists_every_business_code_with_its_status() -> None:
     """The list says what is decided and what is only read and answered, so that nobody takes one for the other."""
-    rows = {row["code"]: row for row in sekisho("codes", "--json").json}
+    listed = sekisho("codes", "--json").json
+    rows = {row["code"]: row for row in listed if row["system"] != "EDIFACT"}
     assert rows.keys() == business_codes().keys()
     assert {code for code, row in rows.items() if row["status"] == "decided"} == {
         code for code, handler in HANDLERS.items() if is_of(handler)
@@ -17,7 +18,7 @@ def test_codes_lists_every_business_code_with_its_status() -> None:
     assert rows["UEA"]["table"] == "EDA.in.tsv"
     lines = sekisho("codes").lines
     assert lines[0].split() == ["code", "title", "system", "kind", "status", "table", "source"]
-    assert len(lines) == len(rows) + 1
+    assert len(lines) == len(listed) + 1
 
 
 def test_codes_of_a_business_prints_its_item_table_outputs_and_results() -> None:
@@ -140,3 +141,49 @@ def test_own_modules_that_fail_are_one_line() -> None:
     ran = sekisho("codes", "--handlers", "no.such.module")
     assert ran.code == 2
     assert ran.err.startswith("sekisho: --handlers no.such.module: No module named")
+
+
+def test_codes_lists_the_messages_of_edifact_and_the_releases_there_are_tables_of() -> None:
+    """Ten message types NACCS adopts, twelve releases of the directories (CONTRL by syntax version)."""
+    rows = {row["code"]: row for row in sekisho("codes", "--json").json if row["system"] == "EDIFACT"}
+    assert len(rows) == 10
+    assert rows["CUSCAR"]["table"].split()[0::11] == ["D.95B", "D.12B"]
+    form = sekisho("codes", "PAXLST", "--release", "D.12B", "--json").json
+    assert [row["tag"] for row in form["segments"][:3]] == ["UNH", "BGM", "RFF"]
+    assert sekisho("codes", "cuscar").lines[0].startswith("CUSCAR")
+    missing = sekisho("codes", "CUSCAR", "--release", "D.77A")
+    assert (missing.code, "no tables of release D.77A" in missing.err) == (1, True)
+
+
+@pytest.mark.parametrize("asked", [("EDIFACT-29",), ("29", "--for", "EDIFACT"), ("29", "--for", "edifact")])
+def test_explain_says_what_an_edifact_error_means(asked: tuple[str, ...]) -> None:
+    """Codes of element 0085 are numbers, so they are asked for by name."""
+    form = sekisho("explain", *asked, "--json").json
+    assert form["code"] == "EDIFACT-29"
+    assert "count" in form["meaning"]
+    assert form["syntax 4"] == "in force"
+
+
+def test_explain_knows_no_other_edifact_code() -> None:
+    """Element 0085 ends at 48."""
+    ran = sekisho("explain", "EDIFACT-77")
+    assert (ran.code, "no code of element 0085" in ran.err) == (1, True)
+
+
+def test_codes_of_a_business_that_only_edifact_may_ask_for() -> None:
+    """No item table is shown where none is known; the message, how sure that is, and the result codes are."""
+    rows = {row["code"]: row for row in sekisho("codes", "--json").json}
+    assert (rows["MFR"]["status"], rows["MFR"]["table"], rows["MFR"]["source"]) == (
+        "edifact",
+        "CUSCAR (EDIFACT)",
+        "inferred",
+    )
+    assert rows["VBX"]["source"] == "spec"
+    form = sekisho("codes", "MFR", "--json").json
+    assert (form["items"], form["edifact"]) == ([], "CUSCAR")
+    assert ("R9009", "SGP") in [(r["code"], r["item"]) for r in form["results"]]
+    page = sekisho("codes", "MFR").out
+    assert "inferred" in page
+    assert "bytes" not in page
+    assert sekisho("codes", "CYO", "--json").json["edifact"] == "CODECO"
+    assert "EQD" in sekisho("explain", "R9009", "--for", "MFR").out

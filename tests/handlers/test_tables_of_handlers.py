@@ -6,7 +6,7 @@ from importlib.resources import files
 import pytest
 
 from sekisho.codecs.results import Rule, system_results
-from sekisho.handlers import HANDLERS, business_codes, catalogue, find, is_of, result_list
+from sekisho.handlers import EDIFACT, HANDLERS, business_codes, catalogue, find, is_of, result_list
 from sekisho.handlers.bonded_transport import KIND
 from sekisho.handlers.checks import code_values
 
@@ -26,6 +26,8 @@ def test_result_list_is_well_formed(code: str) -> None:
     """Codes have a class and four digits, items stand in the request's table, each rule of an item has one number."""
     results = result_list(code)
     layout = catalogue().get(f"{code}.in")
+    entry = business_codes().get(code)
+    tags = {m.item for m in result_list(entry.edifact).meanings} if entry and entry.edifact else set()
     assert results.meanings
     answered = []
     for meaning in results.meanings:
@@ -34,7 +36,7 @@ def test_result_list_is_well_formed(code: str) -> None:
         assert meaning.meaning_ja
         assert meaning.source in {"spec", "client", "inferred", "ours"}
         assert (meaning.source == "ours") == (meaning.code[1] == "9"), f"{code} {meaning.code}: ours from 9001 up"
-        assert layout is None or not meaning.item or meaning.item in layout
+        assert layout is None or not meaning.item or meaning.item in layout or meaning.item in tags
         rules = [rule for rule in meaning.rule.split(",") if rule]
         assert set(rules) <= RULES
         answered += [(rule, meaning.item) for rule in rules]
@@ -65,7 +67,7 @@ def test_tcc_numbers(item: str, number: str) -> None:
     assert {result_list("TCC").code_for(rule, item) for rule in (Rule.CHARACTER, Rule.FORMAT)} == {number}
 
 
-@pytest.mark.parametrize("code", ["URY", "SYG", "OLA", "OLA11", "OLC20"])
+@pytest.mark.parametrize("code", ["URY", "SYG", "OLA", "OLA11", "OLC20", "ICG", "ICG0W"])
 def test_every_code_a_handler_raises_is_explained(code: str) -> None:
     """What a handler can refuse with stands in its list or the common one, so that every refusal can be explained."""
     handler = HANDLERS[code]
@@ -73,6 +75,34 @@ def test_every_code_a_handler_raises_is_explained(code: str) -> None:
     assert code == "SYG" or named
     for number in named:
         assert result_list(code).find(number) or number in system_results()
+
+
+@pytest.mark.parametrize("message_type", sorted(EDIFACT))
+def test_every_code_an_edifact_handler_raises_is_explained(message_type: str) -> None:
+    """The list of the message type names it, and so does that of every business code the message may become."""
+    handler = EDIFACT[message_type]
+    named = re.findall("[USRE][0-9]{4}", handler.decide.__doc__ or "")
+    assert named
+    listed = {meaning.code for meaning in result_list(message_type).meanings}
+    assert set(named) == listed
+    for business in handler.codes:
+        assert listed <= {meaning.code for meaning in result_list(business).meanings}
+
+
+def test_edifact_only_codes_are_listed_honestly() -> None:
+    """Codes that EDIFACT messages may become are in codes.tsv with the message; spec where official text names it."""
+    by_message = {handler.type: set(handler.codes) for handler in EDIFACT.values()}
+    codes = business_codes()
+    assert by_message == {
+        kind: {entry.code for entry in codes.values() if entry.edifact == kind}
+        for kind in {entry.edifact for entry in codes.values()} - {""}
+    }
+    assert {entry.code for entry in codes.values() if entry.edifact_source == "spec"} == {"VBX", "VBY"}
+    assert {entry.edifact_source for entry in codes.values() if entry.edifact} == {"spec", "inferred"}
+    for entry in codes.values():
+        if entry.group == "EDIFACT only":
+            assert catalogue().request(entry.code) is None
+            assert find(entry.code) is None, "as a NACCS EDI message it is A0001"
 
 
 def test_registration() -> None:

@@ -58,7 +58,7 @@ def decode(
     around: list[str] = []
     if not is_edifact(content):
         content, around = _out_of_mail(content)
-    if is_edifact(content):
+    if is_edifact(content, around=content[BODY_START - 2 : BODY_START] != b"\r\n"):
         decode_edifact(content, as_data=as_data, strict=strict, unwrap=unwrap)
         return
     message = read_message(content, load_catalogue(generation, handlers), strict=strict)

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import click
 
-from sekisho.codecs.edifact import Profile, as_json, as_lines, error_codes, message_rows, message_table, read
 from sekisho.gateway.cli_text import Unacceptable, echo_json, pairs, pieces, table
 
 __all__ = ["code_rows", "decode_edifact", "explain_edifact", "is_edifact", "message_page"]
@@ -22,13 +21,15 @@ _INSIDE: Final = re.compile(rb"UNB[+\x1d]UNO[A-Z][:\x1f][1-9]")
 _CODE: Final = re.compile(r"(?:EDIFACT-?)?0*(\d{1,2})")
 
 
-def is_edifact(content: bytes) -> bool:
-    """Whether a file is to be read as EDIFACT: it begins with a service segment, or UNB stands near its start."""
-    return _START.match(content) is not None or _INSIDE.search(content, 0, 4096) is not None
+def is_edifact(content: bytes, *, around: bool = False) -> bool:
+    """Whether a file begins with a service segment; ``around``: or whether UNB stands near its start."""
+    return _START.match(content) is not None or (around and _INSIDE.search(content, 0, 4096) is not None)
 
 
 def decode_edifact(content: bytes, *, as_data: bool, strict: bool, unwrap: bool) -> None:
     """Judge a transmission and print the verdict; exit code 1 if it is not acceptable."""
+    from sekisho.codecs.edifact import Profile, as_json, as_lines, read  # noqa: PLC0415 - most commands need no EDIFACT
+
     report = read(content, Profile(strict=strict, unwrap=unwrap))
     if as_data:
         echo_json(as_json(report))
@@ -40,6 +41,8 @@ def decode_edifact(content: bytes, *, as_data: bool, strict: bool, unwrap: bool)
 
 def explain_edifact(code: str, *, named: bool) -> dict[str, Any] | None:
     """A code of element 0085, or None if it is none. ``named``: EDIFACT was asked for, so bare digits are enough."""
+    from sekisho.codecs.edifact import error_codes  # noqa: PLC0415 - most commands need no EDIFACT
+
     found = _CODE.fullmatch(code)
     if found is None or not (named or code.startswith("EDIFACT")):
         return None
@@ -62,6 +65,8 @@ def explain_edifact(code: str, *, named: bool) -> dict[str, Any] | None:
 
 def code_rows() -> list[dict[str, str]]:
     """The message types as rows of ``sekisho codes``."""
+    from sekisho.codecs.edifact import message_rows  # noqa: PLC0415 - most commands need no EDIFACT
+
     return [
         {
             "code": row["message"],
@@ -78,6 +83,8 @@ def code_rows() -> list[dict[str, str]]:
 
 def message_page(code: str, release: str | None, *, as_data: bool) -> bool:
     """Print the table of a message type; False if it is none. ``release`` as D.95B. Raises Unacceptable."""
+    from sekisho.codecs.edifact import message_rows, message_table  # noqa: PLC0415 - most commands need no EDIFACT
+
     listed = {row["message"]: row["releases"] for row in message_rows()}
     if code not in listed:
         return False

@@ -128,12 +128,26 @@ def test_encode_names_what_it_cannot_write(form: bytes, code: int, said: str) ->
     assert ran.data == b""
 
 
-def test_edifact_is_said_plainly_to_be_missing() -> None:
-    """The release reads NACCS EDI only; an interchange is told so and not read as broken telegram."""
-    for start in (b"UNA:+.? '", b"UNB+UNOA:1"):
-        ran = sekisho("decode", "-", "--json", stdin=start + b"+A+B+1'")
-        assert (ran.code, ran.data) == (2, b"")
-        assert "EDIFACT not yet" in ran.err
+CUSCAR = b"UNB+UNOA:3+SND+RCV+250101:1200+R1'UNH+1+CUSCAR:D:95B:UN'BGM+85+X+9'UNT+%d+1'UNZ+1+R1'"
+
+
+def test_decode_judges_an_edifact_interchange() -> None:
+    """House 2, the form of EDIFACT; exit code 1 and the code of element 0085 where it is not acceptable."""
+    good = sekisho("decode", "-", "--json", stdin=CUSCAR % 3)
+    assert (good.code, good.json["format"], good.json["valid"], good.json["segments"]) == (0, "edifact", True, 5)
+    bad = sekisho("decode", "-", "--json", stdin=CUSCAR % 9)
+    assert bad.code == 1
+    assert [(error["code"], error["tag"], error["segment"]) for error in bad.json["errors"]] == [("29", "UNT", 3)]
+    assert "received were 3" in sekisho("decode", "-", stdin=CUSCAR % 9).out
+
+
+def test_decode_takes_edifact_out_of_a_mail_and_unwraps_on_request() -> None:
+    """An interchange comes as a mail too; wrapped lines are an error unless asked for (spec 3.5)."""
+    mail = b"From: a@b.EXAMPLE\r\nContent-Type: application/EDIFACT\r\n\r\n"
+    assert sekisho("decode", "-", "--json", stdin=mail + CUSCAR % 3).json["valid"] is True
+    wrapped = (CUSCAR % 3).replace(b"CUSCAR", b"CUS\r\nCAR")
+    assert sekisho("decode", "-", "--json", stdin=wrapped).json["errors"][0]["code"] == "21"
+    assert sekisho("decode", "-", "--json", "--unwrap", stdin=wrapped).json["valid"] is True
 
 
 def test_missing_file_is_one_line() -> None:

@@ -84,7 +84,7 @@ def _settings(folder: Path, push: int) -> Path:
     )
     path = folder / "gateway.toml"
     path.write_text(
-        f'[gateway]\nenvironment = "test"\ndata = "data"\n[limits]\nfree_disk_bytes = 100_000_000\n'
+        f'[gateway]\nenvironment = "test"\ndata = "data"\n[limits]\nfree_disk_bytes = 100_000_000\nconnections_partner = 2000\n'
         f'connections_address = 2000\n[[listener]]\nname = "two-way"\naddress = "127.0.0.1:0"\ncentre = ["{CENTRE}"]\n'
         f'[registry]\nseed = "registry.toml"\n',
         "utf-8",
@@ -201,17 +201,23 @@ def _serve(kind: str, folder: Path) -> int:
 
     from sekisho.codecs.envelope import Envelope  # noqa: PLC0415 - same
     from sekisho.gateway.app import Gateway, serve  # noqa: PLC0415 - same
-    from sekisho.gateway.clerk import Batch, Clerk  # noqa: PLC0415 - same
+    from sekisho.gateway.batch import Batch, BatchWriter  # noqa: PLC0415 - same
+    from sekisho.gateway.clerk import Clerk  # noqa: PLC0415 - same
     from sekisho.gateway.intake import Taken  # noqa: PLC0415 - same
     from sekisho.gateway.settings import load  # noqa: PLC0415 - same
     from sekisho.mailboxes.letters import RequestState  # noqa: PLC0415 - same
     from sekisho.mailboxes.store import Unit  # noqa: PLC0415 - same
 
-    class JournalOnly(Clerk):
-        """Keeps and answers; the request is closed without being looked at."""
+    class JournalWriter(BatchWriter):
+        """Keeps; the request is closed without being looked at."""
 
-        def _process(self, taken: Taken, envelope: Envelope, unit: Unit, batch: Batch) -> None:  # noqa: ARG002
+        def process(self, taken: Taken, envelope: Envelope, unit: Unit, batch: Batch) -> None:  # noqa: ARG002
             unit.finish(taken.number, state=RequestState.DONE, result="", key="", at=self._clock.us())
+
+    class JournalOnly(Clerk):
+        """Keeps and answers."""
+
+        writer_class = JournalWriter
 
     settings = load(folder / "gateway.toml")
     build: Any = Gateway if kind == "gateway" else partial(Gateway, clerk_class=JournalOnly)

@@ -1,10 +1,14 @@
-"""The clerk: the one thread that owns the writing side of the store.
+"""The clerk: who owns the writing side of the store.
 
 *Strategy.* Everything to be durable is put before the clerk; whatever has gathered while the last commit ran is the
 next batch, without any timer. A batch is one transaction with a savepoint a message: journal, process, letters; then
 one synced commit; then all the yeses. What would hold the batch up (a password to verify, slow work, a batch that is
 already over its time) is journalled and answered now and processed in a later batch, in the order of its lane. A crash
 leaves at worst requests in state received: they are processed at the next start.
+
+A batch is written in the loop, and only its commit waits for the disk in the pen, a thread of its own: two threads that
+both run Python hand the interpreter to and fro at every row, which costs more than the rows. Deferred work runs in the
+pen whole, because it may be slow. One batch is open at a time, so nothing here needs a lock.
 
 Nothing is answered before the commit that holds it. If a commit fails, nobody in the batch gets a yes and the clerk
 stops for good: what the disk did is not known any more (reliability, "Durability").
@@ -14,104 +18,59 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import queue
-import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
 
 from sekisho.codecs.envelope import Envelope
 from sekisho.gateway.admission import PasswordUnknown
+from sekisho.gateway.batch import Batch, BatchWriter, Call, ClerkLimits, Job, Submission, Verified
 from sekisho.gateway.clock import Clock
 from sekisho.gateway.directory import Directory
-from sekisho.gateway.intake import Intake, Taken, reopened
-from sekisho.gateway.lanes import Lanes
+from sekisho.gateway.intake import Intake
 from sekisho.gateway.passwords import Passwords
-from sekisho.gateway.pipeline import Pipeline, Processed
-from sekisho.mailboxes.letters import Dispatch, Mark, RequestState
-from sekisho.mailboxes.store import Store, StoreError, Unit
+from sekisho.gateway.pen import Pen
+from sekisho.gateway.pipeline import Pipeline
+from sekisho.mailboxes.letters import Dispatch, Mark
+from sekisho.mailboxes.store import Store, StoreError, Transaction, Unit
 from sekisho.transports.base import Receipt, Verdict
 
-__all__ = ["Batch", "Clerk", "ClerkLimits", "Job"]
+__all__ = ["Clerk", "ClerkLimits"]
 
 log = structlog.get_logger("sekisho.clerk")
 _BUSY: Final = Receipt(Verdict.BUSY, "busy, try again later")
-_BACKLOG: Final = Receipt(Verdict.FULL, "too many of your messages wait to be processed, try again later")
 _FULL: Final = Receipt(Verdict.FULL, "storage is short, try again later")
 _TRIES: Final = 3
 """Batches undone in a row before the clerk gives up: a full disk may recover, a broken one does not."""
+_PAUSE: Final = 0.05
+"""After a batch that was undone (seconds): the senders come again anyway, and a full disk does not fill the log."""
 _FAILED: Final = Receipt(Verdict.BUSY, "not stored, try again later")
 
 
-@dataclass(frozen=True, slots=True)
-class ClerkLimits:
-    """What bounds the clerk.
+class _Undone(Exception):
+    """A batch could not be written; nothing of it is kept."""
 
-    ``batch_messages`` and ``batch_bytes`` bound one commit; ``hold_seconds`` is how long a batch may process before the
-    rest is only journalled (50 ms: a sender waits 3 seconds for its 250, and others wait with it); ``waiting_bytes``
-    bounds what waits before the clerk (then 451); ``lane_messages`` and ``lane_bytes`` one sender's unprocessed
-    requests; ``free_bytes`` is the disk space below which nothing is taken (452).
-    """
-
-    batch_messages: int = 256
-    batch_bytes: int = 8 * 1024 * 1024
-    hold_seconds: float = 0.05
-    waiting_bytes: int = 64 * 1024 * 1024
-    lane_messages: int = 10_000
-    lane_bytes: int = 1_000_000_000
-    free_bytes: int = 2_000_000_000
+    def __init__(self, batch: Batch) -> None:
+        super().__init__()
+        self.batch = batch
 
 
-@dataclass(slots=True)
-class _Submission:
-    envelope: Envelope
-    answer: asyncio.Future[Receipt]
-
-
-@dataclass(slots=True)
-class _Call:
-    function: Callable[[Unit], Any]
-    answer: Future[Any]
-
-
-@dataclass(slots=True)
-class _Verified:
-    lane: str
-
-
-@dataclass(slots=True)
-class _Nudge:
-    """Commit what rides along, though nothing else came."""
-
-
-Job = _Submission | _Call | _Verified | _Nudge | None
-
-
-@dataclass(slots=True)
-class Batch:
-    """What one commit holds, and what is said after it."""
-
-    yes: list[tuple[asyncio.Future[Receipt], Receipt]] = field(default_factory=list)
-    calls: list[tuple[_Call, Any, BaseException | None]] = field(default_factory=list)
-    letters: list[Dispatch] = field(default_factory=list)
-    lines: list[dict[str, Any]] = field(default_factory=list)
-    marks: list[Mark] = field(default_factory=list)
-    changed: bool = False
-    size: int = 0
+class _Unsynced(_Undone):
+    """Its commit failed."""
 
 
 class Clerk:
-    """The writing thread and what waits before it.
+    """What waits to be written, and the writing of it.
 
     Start it with :meth:`start` inside a running loop, hand it envelopes with :meth:`submit`, end it with :meth:`stop`.
     In the loop, after each commit, ``on_letters`` gets the letters that may leave now and ``on_marked`` the numbers of
     those whose marks are in; ``on_fatal`` what ended the clerk.
     """
+
+    writer_class: type[BatchWriter] = BatchWriter
 
     def __init__(
         self,
@@ -128,22 +87,32 @@ class Clerk:
         on_fatal: Callable[[BaseException], None] = lambda _: None,
     ) -> None:
         self._store = store
-        self._pipeline = pipeline
-        self._intake = intake
         self._directory = directory
         self._passwords = passwords
-        self._clock = clock
         self._limits = limits or ClerkLimits()
+        self._writer = self.writer_class(
+            store,
+            pipeline,
+            intake=intake,
+            directory=directory,
+            clock=clock,
+            limits=self._limits,
+            verify=self._verify,
+        )
         self._on_letters = on_letters
         self._on_marked = on_marked
         self._on_fatal = on_fatal
-        self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._jobs: deque[Job] = deque()
         self._marks: deque[Mark] = deque()
-        most = self._limits
-        self._lanes = Lanes(most.lane_messages, most.lane_bytes, most.waiting_bytes)
         self._verifiers = ThreadPoolExecutor(2, "sekisho-verify")
-        self._thread = threading.Thread(target=self._run, name="sekisho-clerk", daemon=True)
+        self._pen = Pen("sekisho-pen")
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended = asyncio.Event()
+        self._writing = False
+        """A batch is open, in the loop or in the pen."""
+        self._called = False
+        self._deferred_next = False
+        self._stopping = False
         self._waiting_bytes = 0
         self._disk_low = False
         self._dead = False
@@ -151,27 +120,30 @@ class Clerk:
         self.batches = 0
         self.accepted = 0
 
-    # In the loop -------------------------------------------------------------------------------------------------
+    # What others call --------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Take up what a former run left, and begin."""
         self._loop = asyncio.get_running_loop()
         self._reload()
-        self._thread.start()
+        self._pen.start(self._loop)
+        self._wake()
 
     def _reload(self) -> None:
         """The lanes as the store has them: at the start, and after a batch that was undone."""
-        self._lanes.clear()
+        self._writer.lanes.clear()
         with self._store.view() as view:
             for number in view.received():
                 request = view.request(number)
                 if request is not None:
-                    self._lanes.defer(request.lane, number, None, 0)
+                    self._writer.lanes.defer(request.lane, number, None, 0)
 
     async def stop(self) -> None:
-        """Process what waits, commit it, and end the thread."""
-        self._jobs.put(None)
-        await asyncio.to_thread(self._thread.join)
+        """Process what waits, commit it, and end."""
+        self._stopping = True
+        self._wake()
+        await self._ended.wait()
+        await self._pen.stop()
         self._verifiers.shutdown(wait=False, cancel_futures=True)
 
     def submit(self, envelope: Envelope) -> asyncio.Future[Receipt]:
@@ -188,7 +160,8 @@ class Clerk:
             answer.set_result(_FULL)
         else:
             self._waiting_bytes += size
-            self._jobs.put(_Submission(envelope, answer))
+            self._jobs.append(Submission(envelope, answer))
+            self._wake()
         return answer
 
     def mark(self, mark: Mark) -> None:
@@ -197,16 +170,21 @@ class Clerk:
 
     def nudge(self) -> None:
         """Have the marks committed if nobody else brings a commit; called now and then."""
-        if self._marks:
-            self._jobs.put(_Nudge())
+        if self._marks and not self._writing and self._loop is not None and not self._dead:
+            self._begin([])
 
     def call(self, function: Callable[[Unit], Any]) -> Future[Any]:
-        """Run something in a transaction; the future has its result after the commit, or its exception."""
+        """Run something in a transaction; the future has its result after the commit, or its exception.
+
+        May be called from any thread.
+        """
         answer: Future[Any] = Future()
         if self._dead:
             answer.set_exception(StoreError("the clerk has stopped; nothing is kept any more"))
         else:
-            self._jobs.put(_Call(function, answer))
+            self._jobs.append(Call(function, answer))
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._wake)
         return answer
 
     def watch_disk(self) -> None:
@@ -219,96 +197,150 @@ class Clerk:
     @property
     def backlog(self) -> int:
         """Requests that are journalled and not processed."""
-        return len(self._lanes)
+        return len(self._writer.lanes)
 
-    # On the thread -----------------------------------------------------------------------------------------------
+    # One batch after the other -----------------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        stopping = False
-        try:
-            while True:
-                jobs, ended = self._gather(wait=not self._lanes.ready and not stopping)
-                stopping = stopping or ended
-                if jobs:
-                    self._commit(jobs)
-                if self._lanes.ready:
-                    self._commit([])  # what was deferred, in a commit of its own: nobody's yes waits for it
-                elif stopping and not jobs:
-                    if not self._lanes.blocked:
-                        self._flush()
-                        return
-                    time.sleep(0.005)  # a password is being verified; its lane comes back
-        except BaseException as error:
-            self._dead = True
-            log.critical("clerk.stopped", error=repr(error), exc_info=True)
-            self._refuse_rest()
-            if self._loop is not None:
-                self._loop.call_soon_threadsafe(self._on_fatal, error)
+    def _wake(self) -> None:
+        """Have the next batch begun once the loop has taken in what is there to be taken."""
+        if not self._called and not self._writing and self._loop is not None:
+            self._called = True
+            self._loop.call_soon(self._turn)
 
-    def _flush(self) -> None:
-        if self._marks:
-            self._commit([])
+    def _turn(self) -> None:
+        """Begin the next batch if none is open: what came, and in turn with it what was deferred."""
+        self._called = False
+        if self._writing or self._dead:
+            return
+        lanes = self._writer.lanes
+        if lanes.ready and (self._deferred_next or not self._jobs):
+            # In a commit of its own: nobody's yes waits for it but who comes meanwhile.
+            self._deferred_next = False
+            self._writing = True
+            self._pen.put(self._work_off, self._committed)
+        elif self._jobs:
+            self._deferred_next = True
+            self._begin(self._gather())
+        elif self._stopping and not lanes.blocked:  # else a password is being verified; its lane comes back
+            if self._marks:
+                self._begin([])
+            else:
+                self._ended.set()
 
-    def _gather(self, *, wait: bool) -> tuple[list[Job], bool]:
-        """Whatever waits now, up to the batch's bounds; whether the end was asked for."""
+    def _gather(self) -> list[Job]:
+        """Whatever waits now, up to the batch's bounds."""
         jobs: list[Job] = []
         size = 0
-        try:
-            job = self._jobs.get(block=wait)
-            while True:
-                if job is None:
-                    return jobs, True
-                jobs.append(job)
-                if type(job) is _Submission:
-                    size += len(job.envelope.raw)
-                if len(jobs) >= self._limits.batch_messages or size >= self._limits.batch_bytes:
-                    break
-                job = self._jobs.get_nowait()
-        except queue.Empty:
-            pass
-        return jobs, False
+        while self._jobs and len(jobs) < self._limits.batch_messages and size < self._limits.batch_bytes:
+            job = self._jobs.popleft()
+            jobs.append(job)
+            if type(job) is Submission:
+                size += len(job.envelope.raw)
+        return jobs
 
-    def _commit(self, jobs: list[Job]) -> None:
-        """One batch: one transaction, one commit, then the answers. Without jobs it is the turn of what was deferred.
-
-        If the batch cannot be done it is undone whole and its senders are told to come again; if the commit itself
-        fails, what the disk holds is unknown: that ends the clerk.
-        """
-        batch = Batch(size=sum(len(job.envelope.raw) for job in jobs if type(job) is _Submission))
-        marks = batch.marks = [self._marks.popleft() for _ in range(len(self._marks))]
-        ready = False
+    def _begin(self, jobs: list[Job]) -> None:
+        self._writing = True
+        batch = Batch(jobs=jobs, size=sum(len(job.envelope.raw) for job in jobs if type(job) is Submission))
         try:
-            with self._store.transaction() as unit:
-                if self._store.changed_elsewhere():  # asked inside: from here on nobody else can write
-                    self._directory.forget()
-                if marks:
-                    unit.mark(marks)  # first: what was delivered must not count as waiting in this batch
-                began = time.monotonic()
-                if not jobs:
-                    self._work_deferred(unit, batch, began)
-                for job in jobs:
-                    if type(job) is _Submission:
-                        self._take(job, unit, batch, began)
-                    elif type(job) is _Call:
-                        self._obey(job, unit, batch)
-                    elif type(job) is _Verified:
-                        self._lanes.unblock(job.lane)
-                ready = True
-        except Exception as error:
-            self._answer_all(jobs, _FAILED)
-            with contextlib.suppress(OSError):
-                self.watch_disk()  # on a full disk 452 from here on, and no end: it may have room again
-            self._undone += not self._disk_low
-            if self._undone > _TRIES or (ready and not self._store_goes_on()):
-                raise
-            log.exception("batch.undone", jobs=len(jobs), error=repr(error))
-            self._marks.extendleft(reversed(marks))
-            self._directory.forget()
-            self._reload()
+            transaction = self._store.begin(wait=False)
+        except StoreError as error:
+            self._fail(batch, error, sealed=False)
             return
-        self._undone = 0
-        self.batches += 1
-        self._say(batch)
+        if transaction is not None:
+            self._write(batch, transaction)
+        else:  # another process is writing: wait for it where nobody else waits
+            self._pen.put(self._store.begin, lambda begun, error: self._begun(batch, begun, error))
+
+    def _begun(self, batch: Batch, transaction: Transaction | None, error: BaseException | None) -> None:
+        if transaction is None:
+            self._fail(batch, error or StoreError("no transaction"), sealed=False)
+        else:
+            self._write(batch, transaction)
+
+    def _write(self, batch: Batch, transaction: Transaction) -> None:
+        """Write a batch here and have it committed in the pen."""
+        try:
+            self._writer.fill(batch, transaction.unit, self._marks)
+            transaction.seal()
+        except Exception as error:  # noqa: BLE001 - undone whole, and judged in one place
+            transaction.undo()
+            self._fail(batch, error, sealed=False)
+        except BaseException:
+            transaction.undo()
+            raise
+        else:
+            self._pen.put(lambda: self._sync(batch, transaction), self._committed)
+
+    def _sync(self, batch: Batch, transaction: Transaction) -> Batch:
+        """The commit, in the pen. Raises :class:`_Unsynced`."""
+        try:
+            transaction.commit()
+        except Exception as error:
+            raise _Unsynced(batch) from error
+        return batch
+
+    def _work_off(self) -> Batch:
+        """A batch of what was deferred, in the pen whole. Raises :class:`_Undone` or :class:`_Unsynced`."""
+        batch = Batch()
+        try:
+            transaction = self._store.begin()
+            try:
+                self._writer.fill(batch, transaction.unit, self._marks, deferred=True)
+                transaction.seal()
+            except BaseException:
+                transaction.undo()
+                raise
+        except Exception as error:
+            raise _Undone(batch) from error
+        return self._sync(batch, transaction)
+
+    def _committed(self, batch: Batch | None, error: BaseException | None) -> None:
+        """The pen has committed a batch, or could not."""
+        if isinstance(error, _Undone):
+            self._fail(error.batch, error.__cause__ or error, sealed=isinstance(error, _Unsynced))
+        elif batch is None:
+            self._end(error or StoreError("no batch"))
+        else:
+            self._writing = False
+            self._undone = 0
+            self.batches += 1
+            self._say(batch)
+            # Not at once: what waits in the sockets belongs to the next batch too.
+            self._wake()
+
+    def _fail(self, batch: Batch, error: BaseException, *, sealed: bool) -> None:
+        """A batch is undone and its senders told to come again.
+
+        If the commit itself failed, what the disk holds is unknown: that ends the clerk, and so do batches that fail
+        one after the other.
+        """
+        self._answer_all(batch.jobs, _FAILED)
+        with contextlib.suppress(OSError):
+            self.watch_disk()  # on a full disk 452 from here on, and no end: it may have room again
+        self._undone += not self._disk_low
+        if self._undone > _TRIES or (sealed and not self._store_goes_on()):
+            self._end(error)
+            return
+        log.error("batch.undone", jobs=len(batch.jobs), error=repr(error), exc_info=error)
+        self._marks.extendleft(reversed(batch.marks))
+        self._directory.forget()
+        try:
+            self._reload()
+        except StoreError as broken:
+            self._end(broken)
+            return
+        self._writing = False
+        if self._loop is not None:
+            self._loop.call_later(_PAUSE, self._wake)
+
+    def _end(self, error: BaseException) -> None:
+        """The clerk stops for good; nobody who waits gets a yes."""
+        self._dead = True
+        log.critical("clerk.stopped", error=repr(error), exc_info=error)
+        self._answer_all(list(self._jobs), _FAILED)
+        self._jobs.clear()
+        self._ended.set()
+        self._on_fatal(error)
 
     def _store_goes_on(self) -> bool:
         """Whether a failed commit was one that left nothing behind (a full disk): the store then begins another."""
@@ -323,18 +355,17 @@ class Clerk:
         self.accepted += sum(receipt.verdict is Verdict.ACCEPTED for _, receipt in batch.yes)
         if batch.changed:
             self._directory.forget()
+        self._announce(batch)
         for call, result, error in batch.calls:
             if error is None:
                 call.answer.set_result(result)
             else:
                 call.answer.set_exception(error)
-        if self._loop is not None and (batch.yes or batch.letters or batch.marks):
-            self._loop.call_soon_threadsafe(self._announce, batch)
         for line in batch.lines:
             log.info("message.processed", **line)
 
     def _announce(self, batch: Batch) -> None:
-        self._waiting_bytes -= batch.size  # here, where it is added to: += on two threads loses counts
+        self._waiting_bytes -= batch.size
         for answer, receipt in batch.yes:
             if not answer.done():
                 answer.set_result(receipt)
@@ -343,141 +374,29 @@ class Clerk:
         if batch.letters:
             self._on_letters(batch.letters)
 
-    def _take(self, job: _Submission, unit: Unit, batch: Batch, began: float) -> None:
-        """Journal one submission, and process it in the same commit where that does not hold the others up."""
-        lane = self._intake.lane(job.envelope)
-        if self._lanes.full(lane):
-            batch.yes.append((job.answer, _BACKLOG))
-            return
-        taken = self._intake.take(job.envelope, unit, self._clock.us())
-        batch.yes.append((job.answer, taken.receipt))
-        if taken.again:
-            batch.letters += self._again(unit, taken.again)
-        if not taken.number:
-            return
-        handler = self._pipeline.handler(taken.business_code)
-        held = time.monotonic() - began > self._limits.hold_seconds
-        if lane in self._lanes or held or taken.slow or (handler is not None and handler.slow):
-            self._lanes.defer(lane, taken.number, job.envelope, len(job.envelope.raw))
-            return
-        try:
-            self._process(taken, job.envelope, unit, batch)
-        except PasswordUnknown as unknown:
-            self._lanes.defer(lane, taken.number, job.envelope, len(job.envelope.raw))
-            self._verify(lane, unknown)
-
-    def _process(self, taken: Taken, envelope: Envelope, unit: Unit, batch: Batch) -> None:
-        """Process one journalled request; the letters wait for the commit."""
-        now_us = self._clock.us()
-        repeated = self._intake.repeats(taken, envelope, unit, now_us)
-        if repeated is not None:
-            batch.letters += self._again(unit, repeated)
-            return
-        try:
-            with unit.savepoint():
-                done = self._pipeline.process(taken.number, envelope, unit)
-                again = self._again(unit, done.again) if done.again else []
-        except (PasswordUnknown, StoreError):
-            raise
-        except Exception:
-            # The pipeline answers what goes wrong in a business; this is a fault of the house. One message must not
-            # undo its neighbours: operators find it in quarantine.
-            log.exception("request.parked", request=taken.number)
-            self._directory.forget()
-            unit.finish(taken.number, state=RequestState.PARKED, result="", key="", at=now_us)
-            unit.quarantine(taken.number, "A0007", now_us)
-            return
-        batch.letters += done.letters
-        batch.letters += again
-        batch.lines.append(_line(taken, done))
-
-    def _again(self, unit: Unit, letters: tuple[int, ...]) -> list[Dispatch]:
-        """Letters that are to leave once more, with the identity they have."""
-        now_us = self._clock.us()
-        unit.hasten(letters, now_us)
-        out = []
-        for number in letters:
-            letter = unit.letter(number)
-            box = unit.box(letter.box) if letter is not None else None
-            if letter is None or box is None or letter.due_at is None or letter.deleted_at is not None:
-                continue
-            content = unit.content(number)
-            out.append(
-                Dispatch(number, letter.box, letter.uid, box.uid_validity, letter.created_at, now_us, 0, content)
-            )
-        return out
-
-    # Lanes -------------------------------------------------------------------------------------------------------
-
-    def _work_deferred(self, unit: Unit, batch: Batch, began: float) -> None:
-        """Process deferred requests, the lanes in turn, until the time of a batch is over (at least one)."""
-        for turn in range(self._limits.batch_messages):
-            if not self._lanes.ready or (turn and time.monotonic() - began > self._limits.hold_seconds):
-                return
-            name, first = self._lanes.turn()
-            try:
-                envelope = first.envelope or reopened(unit, first.number)
-                self._process(self._intake.taken(envelope, first.number), envelope, unit, batch)
-            except PasswordUnknown as unknown:
-                self._verify(name, unknown)
-                continue
-            self._lanes.done(name)
-
     def _verify(self, name: str, unknown: PasswordUnknown) -> None:
         """Verify a password beside the batch; its lane waits, the others go on."""
-        self._lanes.block(name)
+        self._writer.lanes.block(name)
+        loop = self._loop
+        if loop is None:
+            return
 
         def verify() -> None:
             try:
                 self._passwords.learn(unknown.user_id, unknown.stored, unknown.password)
             finally:
-                self._jobs.put(_Verified(name))
+                self._jobs.append(Verified(name))
+                with contextlib.suppress(RuntimeError):  # the loop has closed: the next start begins anew
+                    loop.call_soon_threadsafe(self._wake)
 
         self._verifiers.submit(verify)
 
-    # Orders ------------------------------------------------------------------------------------------------------
-
-    def _obey(self, call: _Call, unit: Unit, batch: Batch) -> None:
-        if not call.answer.set_running_or_notify_cancel():
-            return  # nobody wants it any more, and a cancelled future takes no result
-        try:
-            with unit.savepoint():
-                result = call.function(unit)
-        except Exception as error:  # noqa: BLE001 - it belongs to the caller and goes to it
-            batch.calls.append((call, None, error))
-        else:
-            batch.changed = True
-            batch.calls.append((call, result, None))
-
     def _answer_all(self, jobs: list[Job], receipt: Receipt) -> None:
-        answers = [(job.answer, receipt) for job in jobs if type(job) is _Submission]
+        answers = [(job.answer, receipt) for job in jobs if type(job) is Submission]
         for job in jobs:
-            if type(job) is _Call and (job.answer.running() or job.answer.set_running_or_notify_cancel()):
+            if type(job) is Call and (job.answer.running() or job.answer.set_running_or_notify_cancel()):
                 job.answer.set_exception(StoreError("the commit failed; nothing was kept"))
-        if self._loop is not None:
-            size = sum(len(job.envelope.raw) for job in jobs if type(job) is _Submission)
-            self._loop.call_soon_threadsafe(self._announce, Batch(yes=answers, size=size))
-
-    def _refuse_rest(self) -> None:
-        rest, _ = self._gather(wait=False)
-        while rest:
-            self._answer_all(rest, _FAILED)
-            rest, _ = self._gather(wait=False)
+        size = sum(len(job.envelope.raw) for job in jobs if type(job) is Submission)
+        self._announce(Batch(yes=answers, size=size))
 
 
-def _line(taken: Taken, done: Processed) -> dict[str, Any]:
-    """The canonical line of one message."""
-    line: dict[str, Any] = {
-        "request": taken.number,
-        "user": taken.user_id,
-        "business_code": taken.business_code,
-        "result": done.result,
-        "key": done.key,
-        "letters": len(done.letters),
-    }
-    if done.stage:
-        line["stage"] = done.stage
-        line["results"] = " ".join(str(result) for result in done.errors)
-    if done.findings:
-        line["findings"] = done.findings
-    return line

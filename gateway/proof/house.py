@@ -20,14 +20,15 @@ from typing import Final
 
 from sekisho.codecs.envelope import Envelope
 from sekisho.gateway.app import Gateway, serve
-from sekisho.gateway.clerk import Batch, Clerk, Job
+from sekisho.gateway.batch import Batch, BatchWriter
+from sekisho.gateway.clerk import Clerk
 from sekisho.gateway.clock import Clock
 from sekisho.gateway.intake import Taken
 from sekisho.gateway.proof.wire import CENTRE, PASSWORD, address, box, user_id
 from sekisho.gateway.settings import Settings
 from sekisho.mailboxes.letters import Mark
 from sekisho.mailboxes.sqlite import SqliteStore
-from sekisho.mailboxes.store import Unit
+from sekisho.mailboxes.store import Transaction, Unit
 from sekisho.transports.base import Receipt, Verdict
 
 __all__ = ["POINTS", "HastyClerk", "run_gateway", "write_settings"]
@@ -124,6 +125,18 @@ class _CrashStore(SqliteStore):
         self._crash.at("after the commit")
 
 
+class _CrashWriter(BatchWriter):
+    """A batch with crash points on both sides of a message's processing."""
+
+    crash: _Crash
+
+    def process(self, taken: Taken, envelope: Envelope, unit: Unit, batch: Batch) -> None:
+        """See :meth:`BatchWriter.process`."""
+        self.crash.at("journalled")
+        super().process(taken, envelope, unit, batch)
+        self.crash.at("processed")
+
+
 class _CrashClerk(Clerk):
     """A clerk with the other crash points on a message's way."""
 
@@ -132,11 +145,6 @@ class _CrashClerk(Clerk):
     def submit(self, envelope: Envelope) -> asyncio.Future[Receipt]:
         self.crash.at("parsed")
         return super().submit(envelope)
-
-    def _process(self, taken: Taken, envelope: Envelope, unit: Unit, batch: Batch) -> None:
-        self.crash.at("journalled")
-        super()._process(taken, envelope, unit, batch)
-        self.crash.at("processed")
 
     def _announce(self, batch: Batch) -> None:
         if batch.yes and self.crash.here("after the yes"):
@@ -164,16 +172,17 @@ class HastyClerk(Clerk):
             answer.set_result(Receipt(Verdict.ACCEPTED, "accepted, it is hoped"))
         return answer
 
-    def _commit(self, jobs: list[Job]) -> None:
+    def _sync(self, batch: Batch, transaction: Transaction) -> Batch:
         time.sleep(_HASTE)
-        super()._commit(jobs)
+        return super()._sync(batch, transaction)
 
 
 def _crash_gateway(point: str, count: int, settings: Settings) -> Gateway:
     crash = _Crash(point, count)
     settings.data.mkdir(parents=True, exist_ok=True)
     store = _CrashStore(settings.data / "sekisho.db", crash, Clock().us)
-    clerk_class = type("ArmedClerk", (_CrashClerk,), {"crash": crash})
+    writer_class = type("ArmedWriter", (_CrashWriter,), {"crash": crash})
+    clerk_class = type("ArmedClerk", (_CrashClerk,), {"crash": crash, "writer_class": writer_class})
     return Gateway(settings, store, clerk_class)
 
 

@@ -62,7 +62,7 @@ async def test_same_id_of_another_sender(tmp_path: Path) -> None:
 
 async def test_same_id_at_once(tmp_path: Path) -> None:
     """Twenty copies at the same time, the password not yet verified: all 250, one effect (reliability R12)."""
-    async with house(tmp_path, extra_codes()) as desk:
+    async with house(tmp_path, extra_codes() + "[limits]\nconnections_partner = 20\n") as desk:
         posted = await asyncio.gather(*(desk.post(_put(desk), message_id=ID) for _ in range(20)))
         assert all(submission.accepted for submission in posted)
         await desk.processed(1)

@@ -219,7 +219,8 @@ def _act(document: Document, direction: str, moves: Sequence[Move], context: Con
     if action is Action.CHANGE and direction != went:
         stop([document.result("R9007")], key)
     if action in (Action.CHANGE, Action.CANCEL):
-        errors += [at("E9001", move.segment) for move in moves if move.number not in reported]
+        known = set(reported)
+        errors += [at("E9001", move.segment) for move in moves if move.number not in known]
         stop(errors, key)
     for number in reported if action is Action.REPLACE else named if action is not Action.ORIGINAL else ():
         if not yard.take_back(number, went):
@@ -233,7 +234,8 @@ def _act(document: Document, direction: str, moves: Sequence[Move], context: Con
     stop(errors, key)
     yard.write()
     if document.target:
-        kept = [number for number in reported if number not in named]
+        among = set(named)
+        kept = [number for number in reported if number not in among]
         if action is not Action.CANCEL:
             kept = named if action is Action.REPLACE else [*kept, *named]
         data = entry(former, document, REGISTERED if kept else CANCELLED, context)

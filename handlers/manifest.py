@@ -71,6 +71,8 @@ _NOT_GROSS: Final = frozenset(("N", "AAC", "AAF", "AAL", "T", "AAO"))
 """6313: net and tare weights."""
 _DIRECTIONS: Final = {"833": "E", "933": "I", "85": "I", "785": "I"}
 """1001 to 輸出入識別: departure, arrival, and the manifests that MFR registers, which are those of imports."""
+_WAY: Final = ("vessel_code", "vessel_name", "voyage", "carrier", "arrival_date")
+"""What a manifest's own record says of its journey."""
 
 
 @dataclass(slots=True)
@@ -95,12 +97,13 @@ def register_manifest(message: Message, context: Context) -> Outcome:
     segments = list(takewhile(lambda segment: segment.tag != "AUT", message.segments))
     head, consignments = split(segments, "CNI")
     bills = _bills(consignments, document, errors)
+    common = _common(head, document, errors)
     for bill in bills:
-        bill.fields = _fields(bill, head, document, errors, alone=len(bills) == 1)
+        bill.fields = _fields(bill, common, errors, alone=len(bills) == 1)
     key = document.number or (bills[0].number if bills else "")
     stop(errors, key)
     stop(_relations(head, consignments, bills, document, context), key)
-    _act(document, bills, head, context, key)
+    _act(document, bills, common, context, key)
     return Outcome(key=key)
 
 
@@ -145,28 +148,39 @@ def _bills(consignments: Sequence[Sequence[Segment]], document: Document, errors
     return found
 
 
-def _fields(bill: Bill, head: Sequence[Segment], document: Document, errors: Errors, *, alone: bool) -> dict[str, Any]:
+def _common(head: Sequence[Segment], document: Document, errors: Errors) -> dict[str, Any]:
+    """What the head says for every bill; the EQD groups' own segments are not the head's."""
+    front = split(head, "EQD")[0]
+    return {
+        **_carriage(front, errors),
+        "ports": places(front),
+        "parties": parties(front),
+        "direction": _DIRECTIONS.get(document.code, ""),
+        "containers": [segment.get(1) for segment in head if segment.tag == "EQD" and segment.get(0) == "CN"],
+    }
+
+
+def _fields(bill: Bill, common: Mapping[str, Any], errors: Errors, *, alone: bool) -> dict[str, Any]:
     """What a cargo record holds of a bill; what the message does not say is left out."""
     own = [segment for group in bill.groups for segment in takewhile(lambda s: s.tag != "GID", group)]
     goods = [item for group in bill.groups for item in split(group, "GID")[1]]
     items = [_goods(item, errors) for item in goods]
-    held = [segment for item in goods for segment in item if segment.tag == "SGP"]
-    containers = [segment.get(0) for segment in held]
-    if alone and not held:
-        containers = [segment.get(1) for segment in head if segment.tag == "EQD" and segment.get(0) == "CN"]
-    ports = places(head) | places(own)
-    fields = _carriage(head, errors) | _carriage(own, errors) | _totals(items) | _weight(goods, own, errors)
+    containers = [number for item in items for number in item["containers"]]
+    if alone and not containers:
+        containers = common["containers"]
+    ports = common["ports"] | places(own)
+    found = references(own)
+    fields = {**common, **_carriage(own, errors), **_totals(items), **_weight(goods, own, errors)}
     fields |= {
         "description": next((item["description"] for item in items if item["description"]), ""),
         "containers": list(dict.fromkeys(number for number in containers if number)),
         "place": ports.get("14") or ports.get("18", ""),
         "ports": ports,
-        "parties": parties(head) | parties(own),
-        "references": references(own),
-        "master_bill": next((n for q in ("MB", "MWB") for n in references(own).get(q, ()) if n != bill.number), ""),
+        "parties": common["parties"] | parties(own),
+        "references": found,
+        "master_bill": next((n for q in ("MB", "MWB") for n in found.get(q, ()) if n != bill.number), ""),
         "consignment": bill.consignment,
         "marks": [mark for item in items for mark in item["marks"]],
-        "direction": _DIRECTIONS.get(document.code, ""),
         "goods": items,
     }
     return {name: value for name, value in fields.items() if value not in ("", 0, [], {})}
@@ -264,7 +278,7 @@ def _relations(
     return errors
 
 
-def _act(document: Document, bills: Sequence[Bill], head: Sequence[Segment], context: Context, key: str) -> None:
+def _act(document: Document, bills: Sequence[Bill], common: Mapping[str, Any], context: Context, key: str) -> None:
     """Check the records and write them: the manifest, then its cargo."""
     name = f"{context.user.user_code}/{document.target}" if document.target else ""
     manifest = context.records.get(MANIFEST, name) if name else None
@@ -283,18 +297,18 @@ def _act(document: Document, bills: Sequence[Bill], head: Sequence[Segment], con
     listed = list(manifest["bills"]) if manifest and manifest["state"] != CANCELLED else []
     stop(_bill_objections(bills, listed if name else None, action, context), key)
     named = [bill.number for bill in bills]
+    among = set(named)
     if action is Action.CANCEL:
-        gone, kept = named or listed, [number for number in listed if named and number not in named]
+        gone, kept = named or listed, [number for number in listed if named and number not in among]
         state = state if kept else CANCELLED
     elif action is Action.REPLACE:
-        gone, kept = [number for number in listed if number not in named], named
+        gone, kept = [number for number in listed if number not in among], named
     else:
         gone, kept = [], list(dict.fromkeys([*listed, *named]))
     _write_cargo(document, bills if action is not Action.CANCEL else (), gone, context, merge=action is Action.CHANGE)
     if name:
-        errors: Errors = []
-        fields = {**(manifest or {}), **entry(manifest, document, state, context), **_carriage(head, errors)}
-        fields["bills"] = kept
+        way = {what: common[what] for what in _WAY if what in common}
+        fields = {**(manifest or {}), **entry(manifest, document, state, context), **way, "bills": kept}
         if action is Action.CANCEL and manifest is not None:
             fields |= {"document": manifest["document"], "document_code": manifest["document_code"]}
         context.records.put(MANIFEST, name, fields)
@@ -306,6 +320,7 @@ def _bill_objections(bills: Sequence[Bill], listed: Sequence[str] | None, action
     A replacement may name new bills; a bill that another manifest holds is E9002.
     """
     errors: Errors = []
+    held = frozenset(listed or ())
     for bill in bills:
         data = context.records.get(CARGO, bill.number)
         live = data is not None and data.get("state") != CANCELLED
@@ -313,7 +328,7 @@ def _bill_objections(bills: Sequence[Bill], listed: Sequence[str] | None, action
             against = "E9002" if live else ""
         else:
             against = objections(data, context)
-            if not against and listed is not None and bill.number not in listed:
+            if not against and listed is not None and bill.number not in held:
                 against = "E9002" if action is Action.REPLACE else "E9001"
         if against:
             errors.append(at(against, bill.segment))

@@ -22,7 +22,8 @@ from aiosmtpd.smtp import SMTP, Envelope, Session, syntax
 from sekisho.codecs.header import BODY_START
 from sekisho.codecs.layout import Value
 from sekisho.codecs.message import Catalogue, Message, from_json, read_message
-from sekisho.codecs.mime import unwrap
+from sekisho.codecs.mime import EDIFACT_TYPE, is_interchange, unwrap
+from sekisho.gateway.partners import opening_of
 
 __all__ = ["Arrival", "InHouseSystem", "Submission", "build_mail", "build_request", "split_address", "submit"]
 
@@ -76,9 +77,13 @@ def build_request(
 
 
 def build_mail(content: bytes, *, sender: str, recipient: str, message_id: str = "") -> bytes:
-    """The mail around a request as observed senders write it: no Date, no Subject, no space after the colon."""
+    """The mail around a request as observed senders write it: no Date, no Subject, no space after the colon.
+
+    An EDIFACT interchange goes as application/EDIFACT.
+    """
+    kind = EDIFACT_TYPE if is_interchange(content) else 'Text/xml;charset="EUC-JP"'
     head = f"From:{sender}\r\nTo:{recipient}\r\nMime-Version:1.0\r\n"
-    head += 'Content-Type:Text/xml;charset="EUC-JP"\r\nContent-Transfer-Encoding:8bit\r\n'
+    head += f"Content-Type:{kind}\r\nContent-Transfer-Encoding:8bit\r\n"
     if message_id:
         head += f"Message-ID:{message_id}\r\n"
     return head.encode("ascii") + b"\r\n" + content
@@ -164,7 +169,7 @@ class Arrival:
     """One mail that the centre pushed.
 
     ``number`` counts arrivals from 1; ``at`` is monotonic seconds; ``box`` the RCPT address as it came;
-    ``transport_id`` the Message-ID; ``content`` the bytes of the message; ``message`` what they say.
+    ``transport_id`` the Message-ID; ``content`` the bytes of the message; ``message`` what they say as NACCS EDI.
     """
 
     number: int
@@ -177,8 +182,18 @@ class Arrival:
 
     @property
     def carry(self) -> bytes:
-        """電文引継情報, padding included."""
-        return self.message.header.carry
+        """電文引継情報, padding included; an interchange has none."""
+        return b"" if self.is_interchange else self.message.header.carry
+
+    @property
+    def is_interchange(self) -> bool:
+        """Whether it is EDIFACT."""
+        return is_interchange(self.content)
+
+    @property
+    def code(self) -> str:
+        """出力情報コード, or the type of an interchange's first message."""
+        return opening_of(self.content).type if self.is_interchange else self.message.header.output_code
 
 
 class _Receiver(SMTP):

@@ -189,7 +189,6 @@ class InterchangeWay:
         interchange, partner, account = judged.interchange, judged.partner, judged.account
         if judged.errors and not run.done.result:
             run.done.result = judged.barred or f"EDIFACT-{judged.errors[0].code}"
-            run.done.stage = "syntax"
         if partner is None or account is None:
             self._bar(run, judged)
             return

@@ -17,7 +17,7 @@ from sekisho.codecs.results import Deviation, Rule
 from sekisho.gateway.conntest.scenario import Matcher, Reply, Wanted
 from sekisho.gateway.inhouse import Arrival
 
-__all__ = ["Cell", "Problem", "captured", "cells", "header_cells", "judge", "result_codes"]
+__all__ = ["Cell", "Problem", "captured", "cells", "header_cells", "judge", "repeated", "result_codes"]
 
 Fill = Callable[[str], str]
 """Puts the values of ``${names}`` into a text."""
@@ -124,6 +124,11 @@ def judge(arrival: Arrival, wanted: Reply, request: Message, earlier: Arrival | 
             continue
         name = message.layout.item(id_).name if message.layout is not None else ""
         yield from _judge_item(where, [cell for cell in body if cell.id == id_], matcher, fill, id_, name)
+    yield from repeated(where, arrival, earlier)
+
+
+def repeated(where: str, arrival: Arrival, earlier: Arrival | None) -> Iterator[Problem]:
+    """What differs between a reply and the earlier one that it has to be again; nothing where there is none."""
     if earlier is not None:
         if arrival.transport_id != earlier.transport_id:
             came = f"came {arrival.transport_id or 'none'}"

@@ -13,9 +13,13 @@ from importlib.resources import files
 from pathlib import Path
 
 from sekisho.codecs.message import Message
+from sekisho.codecs.mime import is_interchange
+from sekisho.gateway.cli_interchange import masked_interchange
 from sekisho.gateway.cli_text import visible
+from sekisho.gateway.conntest.edifact import interchange_cells
 from sekisho.gateway.conntest.judging import Cell, Problem, cells, header_cells, result_codes
 from sekisho.gateway.conntest.runner import Result, StepResult, Verdict
+from sekisho.gateway.partners import opening_of
 from sekisho.handlers.tables import result_list
 
 __all__ = ["Shown", "meaning", "messages", "shown", "write_html", "write_junit"]
@@ -56,15 +60,15 @@ def meaning(business_code: str, result_code: str) -> str:
     return (found.meaning_ja or found.meaning) if found else ""
 
 
-def shown(
-    message: Message, way: str, box: str = "", problems: Sequence[Problem] = (), *, mask: bool = True
-) -> Shown:
+def shown(message: Message, way: str, box: str = "", problems: Sequence[Problem] = (), *, mask: bool = True) -> Shown:
     """A message for a reader; ``problems`` are those that were found in it; ``mask`` hides secret items."""
 
     def masked(cell: Cell) -> Cell:
         # A broken message may hold bytes that a terminal obeys or a page cannot hold.
         return replace(cell, text=_MASK if mask and cell.secret and cell.text else visible(cell.text))
 
+    if is_interchange(message.content):
+        return _shown_interchange(message.content, way, box, problems)
     head = [masked(cell) for cell in header_cells(message) if cell.text]
     body = cells(message)
     marked = frozenset((one.item, one.row) for one in problems)
@@ -87,11 +91,19 @@ def shown(
     )
 
 
+def _shown_interchange(content: bytes, way: str, box: str, problems: Sequence[Problem]) -> Shown:
+    """An interchange for a reader: its segments for items. What is wrong with one that came stands in the problems."""
+    opening, marked = opening_of(content), frozenset((one.item, one.row) for one in problems)
+    cells = [replace(cell, text=visible(cell.text)) for cell in interchange_cells(masked_interchange(content))]
+    title = f"interchange {opening.reference}"
+    return Shown(way, opening.type, title, "", box, len(content), (), tuple(cells), 0, (), (), marked)
+
+
 def messages(step: StepResult) -> list[Shown]:
     """The messages of a step: what was sent, or what came, masked."""
     out = [shown(step.sent, "sent")] if step.sent is not None else []
     for arrival in step.received:
-        code = arrival.message.header.output_code
+        code = arrival.code
         own = [one for one in step.problems if one.where in (code, "silence", "end") or len(step.received) == 1]
         out.append(shown(arrival.message, "received", arrival.box, own))
     return out

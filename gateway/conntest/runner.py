@@ -18,6 +18,8 @@ from typing import Final
 
 from sekisho.codecs.header import BODY_START
 from sekisho.codecs.message import Message, read_message
+from sekisho.codecs.mime import is_interchange
+from sekisho.gateway.conntest.edifact import answers, judge_interchange
 from sekisho.gateway.conntest.judging import Problem, captured, judge, result_codes
 from sekisho.gateway.conntest.scenario import (
     DAYS,
@@ -113,6 +115,13 @@ class _Request:
     mail: bytes
     message: Message
 
+    def is_answered_by(self, arrival: Arrival) -> bool:
+        """Whether a reply came to this request: by the tags, of an interchange by the references in it."""
+        content = self.message.content
+        if is_interchange(content):
+            return arrival.is_interchange and answers(arrival.content, content)
+        return arrival.carry == self.message.header.carry
+
 
 @dataclass(slots=True)
 class _Run:
@@ -126,6 +135,7 @@ class _Run:
     requests: dict[str, _Request] = field(default_factory=dict)
     replies: dict[str, Arrival] = field(default_factory=dict)
     taken: set[int] = field(default_factory=set)
+    interchanges: list[bytes] = field(default_factory=list)
     sent: int = 0
     last: _Request | None = None
 
@@ -167,7 +177,9 @@ async def run_scenario(
     stem = re.sub("[^A-Z0-9]", "", scenario.stem.upper())[:6] or "TEST"
     tag = f"{stem}{began:%m%d%H%M%S}{began.microsecond // 1000:03d}{order % 100:02d}"
     run = _Run(scenario, system, target, tag, began, len(system.arrivals))
-    run.variables |= {"tag": tag, "now": f"{began:%Y%m%d%H%M}", "seq": "000"}
+    # With seq behind it the 14 characters of an interchange reference (0020), unique for a month.
+    reference = f"{began:%d%H%M%S}{began.microsecond // 1000:03d}"
+    run.variables |= {"tag": tag, "now": f"{began:%Y%m%d%H%M}", "seq": "000", "ref": reference}
     steps: list[StepResult] = []
     for number, step in enumerate(scenario.steps, 1):
         start = time.monotonic()
@@ -247,12 +259,16 @@ def _written(run: _Run, step: Send) -> _Request:
         content = (run.scenario.folder / run.fill(step.file)).read_bytes()
     elif step.hex:
         content = bytes.fromhex(step.hex)
+    elif step.edifact:
+        content = "\r\n".join(run.fill(step.edifact).split("\n")).encode("latin-1")
     else:
         content = _built(run, step, party)
     for patch in step.patch:
         content = _patched(content, patch, run.fill)
     message_id = f"<{run.tag}{run.sent:03d}@{party.address.partition('@')[2]}>" if step.message_id else ""
     mail = build_mail(content, sender=party.address, recipient=run.target.centre, message_id=message_id)
+    if is_interchange(content):
+        run.interchanges.append(content)
     return _Request(name, mail, read_message(content, run.system.catalogue, direction="in"))
 
 
@@ -312,12 +328,15 @@ async def _expect(run: _Run, step: Expect, number: int, title: str) -> StepResul
         run.taken.add(arrival.number)
         if reply.as_:
             run.replies[reply.as_] = arrival
+        if arrival.is_interchange:
+            problems.extend(judge_interchange(arrival, reply, run.replies.get(reply.repeats), run.fill))
+            continue
         problems.extend(judge(arrival, reply, request.message, run.replies.get(reply.repeats), run.fill))
         run.variables |= captured(arrival.message, reply)
     came = [one for one in found if one is not None]
     numbers = [one.number for one in came]
     if step.order == "given" and numbers != sorted(numbers):
-        order = ", ".join(one.message.header.output_code for one in sorted(came, key=lambda one: one.number))
+        order = ", ".join(one.code for one in sorted(came, key=lambda one: one.number))
         problems.append(Problem("order", ", ".join(map(str, wanted)), f"came {order}"))
     verdict = Verdict.FAILED if problems else Verdict.PASSED
     return StepResult(number, "expect", title, verdict, tuple(problems), received=tuple(came))
@@ -327,10 +346,8 @@ def _settled(run: _Run, wanted: Sequence[Reply], request: _Request) -> bool:
     """Whether all came, or a refusal came, after which nothing else will."""
     if None not in _matched(run, wanted, request):
         return True
-    ours = (one for one in run.arrived() if one.carry == request.message.header.carry)
-    return any(
-        one.message.header.kind == "R" and result_codes(one.message)[:1] != ["00000-0000-0000"] for one in ours
-    )
+    ours = (one for one in run.arrived() if not one.is_interchange and request.is_answered_by(one))
+    return any(one.message.header.kind == "R" and result_codes(one.message)[:1] != ["00000-0000-0000"] for one in ours)
 
 
 def _matched(run: _Run, wanted: Sequence[Reply], request: _Request) -> list[Arrival | None]:
@@ -339,15 +356,14 @@ def _matched(run: _Run, wanted: Sequence[Reply], request: _Request) -> list[Arri
     out: list[Arrival | None] = []
     for reply in wanted:
         box = run.scenario.parties[reply.box or request.party].address.upper()
-        carry = request.message.header.carry if reply.tags == "echoed" else b" " * 26
         match = next(
             (
                 one
                 for one in run.arrived()
                 if one.number not in used
                 and one.box.upper() == box
-                and one.carry == carry
-                and reply.names(one.message.header.output_code)
+                and (one.carry == b" " * 26 if reply.tags == "blank" else request.is_answered_by(one))
+                and reply.names(one.code)
             ),
             None,
         )
@@ -359,20 +375,27 @@ def _matched(run: _Run, wanted: Sequence[Reply], request: _Request) -> list[Arri
 
 def _absent(run: _Run, reply: Reply, request: _Request, seconds: float, found: Sequence[Arrival]) -> Problem:
     box = run.scenario.parties[reply.box or request.party].address
-    others = [one for one in run.arrived() if one not in found and one.carry == request.message.header.carry]
+    others = [one for one in run.arrived() if one not in found and request.is_answered_by(one)]
     came = ", ".join(_described(one) for one in others) or "nothing else"
     return Problem(str(reply), f"in {box} within {seconds:g} s", f"came {came}")
 
 
 def _described(arrival: Arrival) -> str:
+    if arrival.is_interchange:
+        return f"{arrival.code} in {arrival.box}"
     header = arrival.message.header
     first = arrival.message.content[BODY_START : BODY_START + 15].decode("ascii", "replace").strip()
     return f"{header.output_code} {first if header.kind == 'R' else header.kind} in {arrival.box}"
 
 
 def _own(run: _Run) -> list[Arrival]:
-    """Arrivals with this run's tags that no step has taken."""
-    return [one for one in run.arrived() if one.carry.startswith(run.tag.encode("ascii"))]
+    """Arrivals with this run's tags, or answers to its interchanges, that no step has taken."""
+    return [
+        one
+        for one in run.arrived()
+        if one.carry.startswith(run.tag.encode("ascii"))
+        or (one.is_interchange and any(answers(one.content, sent) for sent in run.interchanges))
+    ]
 
 
 async def _silence(run: _Run, seconds: float, number: int, title: str) -> StepResult:

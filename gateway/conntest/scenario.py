@@ -38,7 +38,7 @@ __all__ = [
 
 _SHIPPED: Final = "scenarios"
 _T = TypeVar("_T")
-GENERATED: Final = frozenset({"seq", "tag", "now", "today"})
+GENERATED: Final = frozenset({"seq", "tag", "now", "today", "ref"})
 """Names that every scenario may use; ``today+3`` and ``today-1`` count days."""
 VARIABLE: Final = re.compile(r"\$\{([^{}]*)\}")
 DAYS: Final = re.compile(r"today([+-][0-9]{1,3})?")
@@ -101,8 +101,9 @@ class Send(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=_KEYS
     """Submit a request.
 
     ``send`` is the business code; the body is ``items``, or ``body_of`` an earlier reply; or the whole message is
-    ``file`` (beside the scenario) or ``hex``. ``header`` sets common items by key; ``message_id`` gives the mail a
-    Message-ID; ``as`` names the request for later steps.
+    ``file`` (beside the scenario) or ``hex``, or ``edifact`` with the text of an interchange (``send`` is its message
+    type then). ``header`` sets common items by key; ``message_id`` gives the mail a Message-ID; ``as`` names the
+    request for later steps.
     """
 
     send: str
@@ -115,6 +116,7 @@ class Send(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=_KEYS
     body_of: str = ""
     file: str = ""
     hex: str = ""
+    edifact: str = ""
     patch: list[Patch] = []
     message_id: bool = False
 
@@ -129,10 +131,12 @@ class Again(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=_KEY
 class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=_KEYS):
     """One reply that has to come.
 
-    ``reply`` is the output code or a matcher of it, ``box`` the party whose box it comes to (default: the sender's).
+    ``reply`` is the output code (or CONTRL, CUSRES, APERAK) or a matcher of it, ``box`` the party whose box it comes to
+    (default: the sender's).
     ``result`` is what the result codes have to be, ``kind`` the 電文種別, ``header`` and ``items`` matchers by key and
     by short name. ``tags`` says whether the request's tags come back (``echoed``) or not (``blank``: an EXC output).
     ``repeats`` names an earlier reply that this one has to be, byte for byte and with the same Message-ID.
+    ``segments`` are the beginnings of segments that an EDIFACT reply has to hold, in this order.
     """
 
     reply: str | Matcher
@@ -145,6 +149,7 @@ class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=_KEY
     tags: Literal["echoed", "blank"] = "echoed"
     as_: str = ""
     repeats: str = ""
+    segments: list[str] = []
 
     def __str__(self) -> str:
         if isinstance(self.reply, str):
@@ -328,8 +333,8 @@ def _unknown_names(parties: Mapping[str, Party], steps: Sequence[Step]) -> Itera
                 yield from known(f"{path}.header", "common item", key, keys[0])
             if not parties:
                 yield f"{path}: nobody to send it; name one under parties"
-            if sum(bool(form) for form in (step.items, step.body_of, step.file, step.hex)) > 1:
-                yield f"{path}: only one of items, body_of, file and hex"
+            if sum(bool(form) for form in (step.items, step.body_of, step.file, step.hex, step.edifact)) > 1:
+                yield f"{path}: only one of items, body_of, file, hex and edifact"
             requests.add(step.as_)
             sent = True
         elif isinstance(step, Again):

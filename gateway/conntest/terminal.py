@@ -79,7 +79,7 @@ def _lines(items: Iterable[Cell], indent: int, width: int) -> Iterator[Text]:
     """The items in wire order, two in a line where both values are short and the line is wide enough."""
     waiting: Cell | None = None
     for cell in items:
-        if cell_len(cell.text) > _SHORT or cell_len(cell.name) >= _NAME or width < COLUMNS:
+        if cell_len(cell.text) > _SHORT or not 0 < cell_len(cell.name) < _NAME or width < COLUMNS:
             if waiting is not None:
                 yield _line([waiting], indent)
                 waiting = None
@@ -99,7 +99,8 @@ def _padded(text: str, width: int) -> str:
 
 def _named(cell: Cell) -> tuple[tuple[str, str], str]:
     row = f" {cell.row}" if cell.row else ""
-    return (_padded(cell.id + row, _ID), "dim"), _padded(cell.name, _NAME)
+    # The segments of an interchange have no names, so they need no column for them.
+    return (_padded(cell.id + row, _ID), "dim"), _padded(cell.name, _NAME) if cell.name else ""
 
 
 def _line(pair: Sequence[Cell], indent: int) -> Text:

@@ -42,7 +42,7 @@ def test_every_scalar_is_text() -> None:
         ("- send: TCC\n- expect: [{reply: '*CTCC', box: nobody}]", "steps[1].expect[0].box: no party 'nobody'"),
         ("- send: TCC\n- expect: [{reply: {matches: '('}}]", "steps[1].expect[0]: matches '(' is no pattern"),
         ("- send: TCC\n- {expect: none, within: -1}", "steps[1].within: Expected `float` > 0"),
-        ("- {send: TCC, hex: '00', items: {I01: X}}", "steps[0]: only one of items, body_of, file and hex"),
+        ("- {send: TCC, hex: '00', items: {I01: X}}", "steps[0]: only one of items, body_of, file, hex and edifact"),
         ("- {send: TCC, send: SYG}", "the key 'send' stands twice"),
         ("[]", "steps: a scenario has at least one step"),
     ],

@@ -34,8 +34,9 @@ def columns(line: str) -> int:
 def test_the_demo_shows_every_exchange_and_ends_well() -> None:
     """The demo passes, and its output is worth showing (issue 2, Demo).
 
-    TCC; OLA11; OLA -> *SOLA and SAS1360; sent back as OLC20 -> approval, to the warehouse too; four refusals; a resend;
-    the mailbox list; exit code 0. Inside 100 columns, without colour where no terminal is.
+    TCC; OLA11; OLA -> *SOLA and SAS1360; sent back as OLC20 -> approval, to the warehouse too; four refusals; a CUSCAR
+    whose cargo OLA11 and ICG find (issue 3, "Done when"), one that is broken; a resend; the mailbox list; exit code 0.
+    Inside 100 columns, without colour where no terminal is.
     """
     done = sekisho("demo")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -49,8 +50,11 @@ def test_the_demo_shows_every_exchange_and_ends_well() -> None:
         ("out", "OLC20"), ("in", "*SOLC20"), ("in", "SAS0371"), ("in", "SAS0411"),
         ("out", "TCC"), ("in", "*CTCC"), ("out", "TCC"), ("in", "*CTCC"),
         ("out", "ZZZ"), ("in", "*CCMSG"), ("out", "OLA"), ("in", "*SOLA"),
+        ("out", "CUSCAR"), ("in", "CUSRES"), ("out", "OLA11"), ("in", "*SOLA11"), ("in", "SZOLA11"),
+        ("out", "ICG"), ("in", "SZICG"), ("out", "CUSCAR"), ("in", "CONTRL"),
         ("in", "*SOLA"), ("in", "SAS1360"),
     ]  # fmt: skip
+    assert "UCS 4  4+15" in done.stdout
     for shown in ("A0004", "A0008", "A0001", "S9004-KND", "保税運送申告番号", "5WHSE1@SMTP.WAREHOUSE", "WHS001"):
         assert shown in done.stdout
     assert "\x1b" not in done.stdout

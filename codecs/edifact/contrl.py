@@ -8,7 +8,7 @@ answers syntax versions 1 to 3, version 4 (message 4:1) only version 4. A CONTRL
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 from sekisho.codecs.edifact.codes import in_force
 from sekisho.codecs.edifact.findings import PER_SEGMENT, SEGMENTS_PER_MESSAGE, Finding, Level
@@ -21,6 +21,11 @@ __all__ = ["NotAnswerable", "contrl", "contrl_message"]
 ACKNOWLEDGED: Final = "7"
 REJECTED: Final = "4"
 RECEIVED: Final = "8"
+_TAGS: Final = {
+    Level.INTERCHANGE: ("UNA", "UNB", "UNZ"),
+    Level.GROUP: ("UNG", "UNE"),
+    Level.MESSAGE: ("UNH", "UNT"),
+}
 _PARTY: Final = (35, 4, 14)
 _IDENTIFIER: Final = (6, 3, 3, 3, 6)
 
@@ -48,9 +53,10 @@ def contrl(
     version = _version(interchange)
     known = repertoire(interchange.syntax.identifier)
     fits = known is not None and (version in known.versions) and interchange.syntax.identifier.startswith("UNO")
+    allowed = _repertoire_of(version)
     outgoing = Outgoing(
-        sender=_clip(interchange.recipient, _PARTY),
-        recipient=_clip(interchange.sender, _PARTY),
+        sender=tuple(_writable(_clip(interchange.recipient, _PARTY), allowed)),
+        recipient=tuple(_writable(_clip(interchange.sender, _PARTY), allowed)),
         reference=reference,
         date=date if version == "4" else date[2:],
         time=time,
@@ -72,7 +78,8 @@ def contrl_message(
     if not (interchange.reference and interchange.sender[:1] > ("",) and interchange.recipient[:1] > ("",)):
         raise NotAnswerable("UNB lacks its reference, sender or recipient: an answer could not name the interchange")
     v4 = _version(interchange) == "4"
-    rows = list(_rows(interchange, errors, receipt=receipt, v4=v4))
+    allowed = _repertoire_of(_version(interchange))
+    rows = [_writable(row, allowed) for row in _rows(interchange, errors, receipt=receipt, v4=v4)]
     identifier = ("CONTRL", "4", "1", "UN") if v4 else ("CONTRL", "D", "3", "UN")
     return OutgoingMessage(reference, identifier, rows)
 
@@ -85,7 +92,7 @@ def _version(interchange: Interchange) -> str:
 def _rows(interchange: Interchange, errors: Sequence[Finding], *, receipt: bool, v4: bool) -> Iterator[Values]:
     uci: list[object] = [
         "UCI",
-        _writable(interchange.reference)[:14],
+        interchange.reference[:14],
         _clip(interchange.sender, _PARTY),
         _clip(interchange.recipient, _PARTY),
     ]
@@ -107,7 +114,7 @@ def _rows(interchange: Interchange, errors: Sequence[Finding], *, receipt: bool,
 def _groups(interchange: Interchange, errors: Sequence[Finding], *, v4: bool) -> Iterator[Values]:
     for group in interchange.groups_rejected.values():
         parties = _clip(group.sender, _PARTY), _clip(group.recipient, _PARTY)
-        ucf: list[object] = ["UCF", _writable(group.reference)[:14], *parties]
+        ucf: list[object] = ["UCF", group.reference[:14], *parties]
         own = [e for e in errors if e.level is Level.GROUP and e.group == group.number]
         if own:
             yield [*ucf, REJECTED, *_named(own[0], v4=v4)]
@@ -120,7 +127,7 @@ def _groups(interchange: Interchange, errors: Sequence[Finding], *, v4: bool) ->
 
 def _message(message: Message, errors: Sequence[Finding], *, v4: bool) -> Iterator[Values]:
     own = [error for error in errors if error.level is Level.MESSAGE]
-    ucm: list[object] = ["UCM", _writable(message.reference)[:14], _clip(message.identifier, _IDENTIFIER), REJECTED]
+    ucm: list[object] = ["UCM", message.reference[:14], _clip(message.identifier, _IDENTIFIER), REJECTED]
     yield [*ucm, *(_named(own[0], v4=v4) if own else ())]
     below: dict[int, list[Finding]] = {}
     for error in errors:
@@ -137,9 +144,11 @@ def _message(message: Message, errors: Sequence[Finding], *, v4: bool) -> Iterat
 
 
 def _named(error: Finding, *, v4: bool) -> tuple[object, ...]:
-    """0085, the tag of the service segment, and S011 where an element is meant."""
+    """0085, the tag of the service segment (only one of the level's own), and S011 where an element is meant."""
+    if error.tag not in _TAGS[error.level]:
+        return (_code(error, v4=v4),)
     place = _place(error, v4=v4) if error.element is not None else ""
-    return _code(error, v4=v4), error.tag or "", place
+    return _code(error, v4=v4), error.tag, place
 
 
 def _code(error: Finding, *, v4: bool) -> str:
@@ -156,9 +165,17 @@ def _place(error: Finding, *, v4: bool) -> list[str]:
 
 def _clip(parts: tuple[str, ...], sizes: tuple[int, ...]) -> tuple[str, ...]:
     """Copied components, as many and as long as CONTRL can hold."""
-    return tuple(_writable(part)[:size] for part, size in zip(parts, sizes, strict=False))
+    return tuple(part[:size] for part, size in zip(parts, sizes, strict=False))
 
 
-def _writable(value: str) -> str:
-    """A copied value without what no repertoire has: an answer must go out whatever came in."""
-    return "".join(c if " " <= c <= "~" or "\xa0" <= c <= "\xff" else "." for c in value)
+def _writable(value: Any, allowed: str) -> Any:  # noqa: ANN401 - rows are text in lists in tuples
+    """A row without what the answer's repertoire lacks: an answer must go out whatever came in."""
+    if isinstance(value, str):
+        return "".join(c if c in allowed else "." for c in value)
+    return [_writable(part, allowed) for part in value]
+
+
+def _repertoire_of(version: str) -> str:
+    """Characters that an answer can have: UNOC needs syntax version 3."""
+    found = repertoire("UNOB" if version in "12" else "UNOC")
+    return found.allowed.decode("latin-1") if found is not None else ""

@@ -129,10 +129,9 @@ class Walk:
         most = self._profile.max_elements
         if opening and not look and batch.over == _NOTHING and len(batch.texts) > 1:
             # UNB takes the slow way, so that the rest need not.
-            first = syntax.size(batch.texts[0]) + 1
-            begin = batch.offset
-            yield from self._batch(Batch(batch.texts[:1], begin, batch.characters, False, False, _LONG), opening=True)
-            yield from self._batch(Batch(batch.texts[1:], begin + first, batch.characters, False, False), opening=False)
+            begin, first = batch.offset, syntax.size(batch.texts[0]) + 1
+            yield from self._batch(Batch(batch.texts[:1], begin, False, False, False, _LONG), opening=True)
+            yield from self._batch(Batch(batch.texts[1:], begin + first, False, False, False), opening=False)
             return
         number, judge = envelope.number, envelope.judge
         at = batch.offset
@@ -189,9 +188,10 @@ class Walk:
                     text = self._unwrapped(text, start)  # noqa: PLW2901 - same
             if index == batch.over or length > most:
                 at += batch.over_size if index == batch.over else 0
+                envelope.number = number
                 if self._too_big(text, syntax, start, cut=index == batch.over):
+                    number = envelope.number
                     continue
-                number = envelope.number
             if number and text[:4] in good:
                 number += 1
                 if look:

@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 import msgspec
 
 from sekisho.codecs.message import as_json
+from sekisho.codecs.mime import is_interchange
+from sekisho.gateway.cli_interchange import interchange_form
 from sekisho.gateway.cli_text import SetupFailed, echo_json, read_input
 from sekisho.gateway.clock import Clock
 from sekisho.gateway.conntest.centre import CentreFailed, default_settings, throw_away_centre
@@ -70,12 +72,14 @@ def _settings(path: str | None) -> Path:
 def send(
     file: str, to: str, wait: float, listen: str, sender: str | None, centre: str, save: str | None, json_: bool
 ) -> None:
-    """Submit a message FILE as an in-house system and print the replies pushed back.
+    """Submit a message FILE, NACCS EDI or EDIFACT, as an in-house system and print the replies pushed back.
 
-    The box of the sender has to push to the --listen address. Exit code 0: taken, and a reply came (with --wait 0:
-    taken); 1: not.
+    An interchange names no user code, so it needs --from. The box of the sender has to push to the --listen address.
+    Exit code 0: taken, and a reply came (with --wait 0: taken); 1: not.
     """
     content = read_input(file)
+    if is_interchange(content) and not sender:
+        raise SetupFailed(f"{file}: an EDIFACT interchange; --from ADDRESS says who sends it")
     code = content[29:34].decode("ascii", "replace").strip() or "NOBODY"
     address = sender or f"{code}@SMTP.IN-HOUSE.EXAMPLE"
     submission, arrivals = asyncio.run(_send(content, _address(to), wait, listen, address, centre))
@@ -85,7 +89,7 @@ def send(
         (folder / f"reply-{number}.txt").write_bytes(arrival.content)
     if json_:
         replies = [
-            {"box": one.box, "message_id": one.transport_id, "message": as_json(one.message)} for one in arrivals
+            {"box": one.box, "message_id": one.transport_id, "message": _form(one)} for one in arrivals
         ]
         answer = {"stage": submission.stage, "code": submission.code, "text": submission.text}
         document = {"accepted": submission.accepted, "answer": answer, "replies": replies}
@@ -93,6 +97,11 @@ def send(
     else:
         _print_answer(submission, arrivals, wait)
     sys.exit(0 if submission.accepted and (arrivals or not wait) else 1)
+
+
+def _form(arrival: Arrival) -> dict[str, Any]:
+    """A reply in its documented JSON form."""
+    return interchange_form(arrival.content) if arrival.is_interchange else as_json(arrival.message)
 
 
 async def _send(

@@ -145,6 +145,24 @@ async def test_send_prints_the_replies(centre: tuple[RunningCentre, str]) -> Non
 
 
 @in_module_loop
+async def test_send_takes_an_interchange(centre: tuple[RunningCentre, str]) -> None:
+    """EDIFACT is sent and its replies read like NACCS EDI (house 2); it names no user code, so --from is needed."""
+    running, listen = centre
+    to = ["--to", f"smtp://{running.target.host}:{running.target.port}", "--listen", listen]
+    manifest = str(ROOT / "samples/edifact/cuscar.edi")
+    done = sekisho("send", manifest, *to)
+    assert (done.returncode, "--from ADDRESS" in done.stderr) == (2, True)
+    who = ["--from", "1ANAC1@SMTP.BROKER.SEKISHO.EXAMPLE"]
+    done = sekisho("send", manifest, *to, *who)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "← CUSRES  interchange 1" in done.stdout
+    assert "ACW:MAN0101" in done.stdout
+    document = json.loads(sekisho("send", manifest, *to, *who, "--json").stdout)
+    (reply,) = document["replies"]
+    assert reply["message"]["format"] == "edifact", "the CONTRL that says: received before"
+
+
+@in_module_loop
 async def test_send_saves_replies_byte_for_byte(centre: tuple[RunningCentre, str], tmp_path: Path) -> None:
     """--save writes what a sample needs: the replies as they came, numbered in order of arrival."""
     running, listen = centre

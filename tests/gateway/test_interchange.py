@@ -49,7 +49,7 @@ async def test_a_message_is_decided_and_answered(tmp_path: Path) -> None:
         assert (letter.output_code, letter.kind, letter.subject, letter.form) == ("CUSRES", "", "REF1", "Q")
         (request,) = desk.requests
         assert (request.user_id, request.business_code, request.input_id) == ("1ANACA0A", "XPUT", "REF1")
-        assert (request.result, request.content_type) == ("00000-0000-0000", 'Text/xml;charset="EUC-JP"')
+        assert (request.result, request.content_type) == ("00000-0000-0000", "application/EDIFACT")
         assert desk.quarantine == []
 
 

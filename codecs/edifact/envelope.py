@@ -327,7 +327,8 @@ class Envelope:
         if said.isascii() and said.isdigit() and len(said) <= 10 and int(said) != count:
             counted = f"{tag} counts {said} {what}, received were {count}; send the true count"
             self.report("29", level, offset + 4, counted, tag=tag, segment=number, element=2)
-        if again and again != reference:
+        # Trailing spaces are to be suppressed, and accepted where they are not.
+        if again and again.rstrip(" ") != reference.rstrip(" "):
             at = offset + trailer.distance(3)
             differ = f"reference {again!r} of {tag} differs from {reference!r} of its header; send the same"
             self.report("28", level, at, differ, tag=tag, segment=number, element=3)

@@ -10,11 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import lru_cache
 from itertools import chain
 from typing import Any, Final
 
 from sekisho.codecs.edifact.envelope import Envelope
 from sekisho.codecs.edifact.findings import Finding, Findings, Level
+from sekisho.codecs.edifact.foreign import kind_of
 from sekisho.codecs.edifact.model import Report
 from sekisho.codecs.edifact.profile import TOLERANT, Profile
 from sekisho.codecs.edifact.scan import Batch, End, Gap, Garbage, Start, events
@@ -28,11 +30,7 @@ _SERVICE: Final = frozenset(("UNG", "UNH", "UNT", "UNE", "UNZ"))
 # Security and object segments of syntax version 4 (parts 5, 6 and 8): not supported.
 _SECURITY: Final = frozenset(("USH", "USA", "USC", "USR", "UST", "USB", "USD", "USU", "USX", "USY", "UNO", "UNP"))
 _BLANK: Final = " \t\r\n"
-_KNOWN_TAGS: Final = 4096
-_OTHERS: Final = {
-    b"UIB": "interactive EDIFACT (UIB)", b"ISA": "an ANSI X12 interchange (ISA)", b"STX": "a TRADACOMS file (STX)",
-    b"UNH": "a bare message (UNH)", b"UNG": "a bare group (UNG)",
-}  # fmt: skip
+_KNOWN_TAGS: Final = 1024
 _NOTHING: Final = -1
 _LONG: Final = -2
 """Of a batch: no text is cut off; the same, and it is one long text."""
@@ -40,6 +38,13 @@ _NONE: Final = "\ue005"
 """No data holds it."""
 _MOST_BLANKS: Final = 1 << 16
 """Bytes between interchanges that are kept for writing back."""
+
+
+@lru_cache(maxsize=16)
+def _good_tags(element: str) -> set[str]:
+    """Tags, with the element separator behind them, that were found well-formed and no service segments."""
+    del element
+    return set()
 
 
 class Walk:
@@ -66,7 +71,6 @@ class Walk:
         self._envelope = Envelope(profile, self._findings, keep=keep)
         self._build = build
         self._keep = keep
-        self._known: dict[str, set[str]] = {}
         self._good: set[str] = set()
         self._noted_wrapped = False
         self._unterminated = False
@@ -89,7 +93,7 @@ class Walk:
                 opening = False
             elif isinstance(event, Start):
                 envelope.begin(event)
-                self._good = self._known.setdefault(event.syntax.element, set())
+                self._good = _good_tags(event.syntax.element)
                 self._noted_wrapped = self._unterminated = False
                 opening = True
                 self._lead_bytes += event.prefix
@@ -412,9 +416,10 @@ class Walk:
             return number
         content = True
         if behind:
-            content = self._look(text, start, syntax, batch)
-            if len(self._good) < _KNOWN_TAGS:
-                self._good.add(text[:4])
+            content = not (batch.characters or batch.lines or batch.trailing) or self._look(text, start, syntax, batch)
+            if len(self._good) >= _KNOWN_TAGS:
+                self._good.clear()
+            self._good.add(text[:4])
         else:
             self._empty(tag, start)
             content = False
@@ -460,22 +465,8 @@ class Walk:
             what = "UNA is followed by nothing; UNB is missing" if alone else "UNA stands only directly before UNB"
             self._whole(code, event.offset, what, tag="UNB" if alone else "UNA")
             return
-        what = f"no interchange begins here, but {_kind(event.sample)}; send UNB first"
+        what = f"no interchange begins here, but {kind_of(event.sample)}; send UNB first"
         self._whole("13", event.offset, what, tag="UNB")
-
-
-def _kind(sample: bytes) -> str:
-    """What the first bytes of something that is no EDIFACT interchange look like, in words."""
-    head = sample[:3]
-    if head in _OTHERS:
-        return _OTHERS[head]
-    if sample[:2] in (b"\xff\xfe", b"\xfe\xff") or (len(sample) > 3 and sample[1::2].count(0) > len(sample) // 3):
-        return "UTF-16 text"
-    if sample.lstrip()[:1] in (b"<", b"{"):
-        return "XML" if sample.lstrip()[:1] == b"<" else "JSON"
-    if all(32 <= byte < 127 or byte in b"\r\n\t" for byte in sample):
-        return f"text ({sample[:12].decode('ascii')!r})"
-    return "binary data"
 
 
 def walk(

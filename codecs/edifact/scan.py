@@ -192,7 +192,9 @@ def _start(source: _Source, head: bytes, profile: Profile) -> Start:
         place = head.find(b"UNB", 6)
         advice = head[3:9].decode("latin-1")
         between = head[9:place] if place >= 0 else b""
-        if place < 0 or place < 9 or between.strip(_BLANK):
+        # Five characters and a line end: the sixth is missing, and what seems to be position 5 is the terminator.
+        short = advice[4:5] == DEFAULT_ADVICE[5] and advice[5:] in ("\r", "\n")
+        if place < 9 or short or between.strip(_BLANK):
             text = "UNA holds exactly six characters and stands directly before UNB"
             problems.append(("22", "UNA", at, text, False))
             # The terminator may still be told from what stands before UNB.
@@ -235,7 +237,8 @@ def _check_advice(advice: str, at: int, problems: list[tuple[str, str, int, str,
     seen: dict[str, int] = {}
     for place, character in enumerate(advice):
         spare = character == " " and place in (3, 4)
-        if not spare and (character.isalnum() or character in " \t\r\n\x00"):
+        # Line ends are chosen as terminators in the field, and nothing forbids it.
+        if not spare and (character.isalnum() or character == " "):
             needed = "; nothing can be told apart" * (place in (0, 1, 5))
             text = f"position {place + 1} of UNA is {character!r}, which cannot be a service character{needed}"
             problems.append(("20", "UNA", at + 3 + place, text, False))

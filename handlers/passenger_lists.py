@@ -76,7 +76,8 @@ def keep_list(message: Message, context: Context) -> Outcome:
     key = document.number or f"{flight}/{day}"
     stop(errors, key)
     unh = message.segments[0]
-    if not unh.get(3):  # a total speaks of the whole list, of which a part holds less
+    # A total speaks of the whole list, of which a part holds less.
+    if not unh.get(3) or (_part(unh) == 1 and unh.get(3, 1) == "F"):
         _totals(message.segments, persons, errors)
         stop(errors, key)
     name = "/".join(filter(None, (context.user.user_code, document.code, flight, day, document.target)))
@@ -155,6 +156,12 @@ def _legs(head: Sequence[Segment], errors: Errors) -> list[dict[str, Any]]:
     ]
 
 
+def _part(unh: Segment) -> int:
+    """Number of the part by S010 0070; a list that does not come in parts is part 1."""
+    sent = unh.get(3)
+    return int(sent) if sent.isdecimal() else 1
+
+
 def _totals(segments: Sequence[Segment], persons: Sequence[dict[str, Any]], errors: Errors) -> None:
     """R9008 where CNT 42 (passengers) or 41 (crew) differs from the persons of that kind."""
     crew = sum("crew" in person["role"] for person in persons if "role" in person)
@@ -181,7 +188,7 @@ def _act(
 ) -> None:
     """Keep the list as the action says."""
     former = context.records.get(PASSENGER_LIST, name)
-    part = int(unh.get(3)) if unh.get(3).isdecimal() else 1
+    part = _part(unh)
     people = [person for _, person in persons]
     kept: list[dict[str, Any]] = list(former["persons"]) if former and former["state"] != CANCELLED else []
     parts = [1]

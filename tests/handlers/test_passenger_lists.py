@@ -8,7 +8,7 @@ from sekisho.codecs.edifact.model import Message
 from sekisho.codecs.results import Refusal
 
 from .house import STRANGER, House, result
-from .interchanges import damaged, decide, message
+from .interchanges import SAMPLES, damaged, decide, message, only
 from .interchanges import refused as refused_of
 
 SMITH = ["NAD+FL+++SMITH:JOHN:A", "ATT+2++M", "DTM+329:650907:101", "LOC+178+XXA", "LOC+179+XXB"]
@@ -118,6 +118,19 @@ def test_parts_of_a_list(house: House) -> None:
     assert refused(house, persons(*BROWN, part="+ACC1+02")) == [result("E9002", "UNH", 1)]
     keep(house, persons(*PILOT, part="+ACC1+03:F"))
     assert (names(house), kept(house)["parts"]) == (["SMITH", "BROWN", "WRIGHT"], [1, 2, 3])
+
+
+def test_a_single_part_is_a_whole_list(house: House) -> None:
+    """S010 with 01 and F: first and last, so its totals count."""
+    assert refused(house, persons(*SMITH, "CNT+42:3", part="+ACC1+01:F")) == [result("R9008", "CNT", 14)]
+    keep(house, persons(*SMITH, "CNT+42:1", part="+ACC1+01:F"))
+
+
+def test_sample_in_a_group_of_syntax_4(house: House) -> None:
+    """As airlines send it: UNG, dates with century, persons with telephone numbers of the desk before them."""
+    assert keep(house, only((SAMPLES / "paxlst.edi").read_bytes())) == "XX123/20250101"
+    (person,) = kept(house, "1ANAC/745/XX123/20250101")["persons"]
+    assert (person["surname"], person["born"], person["gender"]) == ("SAMPLE", "19800101", "M")
 
 
 @pytest.mark.parametrize("release", ["D:95B:UN", "D:96A:UN", "D:98B:UN", "D:12B:UN"])

@@ -71,15 +71,17 @@ def answer_message(
         accepted=not answered.refused,
         at=f"{now:%Y%m%d%H%M}",
         references=references,
-        errors=[_error(one, answered.business_code) for one in answered.results],
+        errors=[_error(one, message.type, answered.business_code) for one in answered.results],
     )
     release = partner.directories.get(kind) or message.directory or DEFAULT_RELEASE
     make = cusres if kind == "CUSRES" else aperak
     return make(answer, reference=str(place), release=release)
 
 
-def _error(result: ResultCode, business_code: str) -> ApplicationError:
-    found = result_list(business_code).find(result.code, result.item)
+def _error(result: ResultCode, message_type: str, business_code: str) -> ApplicationError:
+    """What a decision says of a message type stands in the list of that type, the rest in that of the business."""
+    found = result_list(message_type).find(result.code, result.item)
+    found = found or result_list(business_code).find(result.code, result.item)
     return ApplicationError(
         code=result.code,
         text=_plain(found.meaning if found else ""),

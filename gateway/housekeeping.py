@@ -16,6 +16,7 @@ import structlog
 from sekisho.gateway.clerk import Clerk
 from sekisho.gateway.clock import Clock, from_us, to_us
 from sekisho.gateway.delivery import Couriers
+from sekisho.gateway.interchange import SENT, TAKEN, forget_references
 from sekisho.mailboxes.store import Store, Unit
 
 __all__ = ["Housekeeping", "dropped_before"]
@@ -60,6 +61,8 @@ class Housekeeping:
         self._retention_days = retention_days
         self._fetched_days = fetched_days
         self._journal_days = journal_days
+        self._looked_at = {TAKEN: "", SENT: ""}
+        """Where the last round stopped: each looks at a few, so that no number of them makes a commit long."""
 
     async def run(self) -> None:
         """All rounds at once."""
@@ -98,6 +101,11 @@ class Housekeeping:
         def piece(unit: Unit) -> int:
             return unit.purge(letters_before=letters, fetched_before=fetched, requests_before=requests, limit=500)
 
+        def references(unit: Unit) -> None:
+            for kind, after in self._looked_at.items():
+                self._looked_at[kind] = forget_references(unit, kind, requests, after)
+
+        await asyncio.wrap_future(self._clerk.call(references))
         total = 0
         while gone := await asyncio.wrap_future(self._clerk.call(piece)):
             total += gone

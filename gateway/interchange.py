@@ -38,7 +38,7 @@ from sekisho.handlers.plain import answer
 from sekisho.mailboxes.letters import Account, Dispatch, Event, RequestState
 from sekisho.mailboxes.store import Unit
 
-__all__ = ["SENT", "TAKEN", "InterchangeWay"]
+__all__ = ["SENT", "TAKEN", "InterchangeWay", "forget_references"]
 
 log = structlog.get_logger("sekisho.interchange")
 TAKEN: Final = "edifact-taken"
@@ -195,7 +195,7 @@ class InterchangeWay:
         if not judged.rejected:
             parties = (interchange.sender[:1], interchange.recipient[:1], (interchange.reference,))
             key = "|".join(one[0] if one else "" for one in parties)
-            run.unit.put_record(TAKEN, key, {"request": run.number}, run.now_us)
+            run.unit.put_record(TAKEN, key, {"request": run.number, "at": run.now_us}, run.now_us)
             for message in interchange.listed:
                 if not judged.takes(message):
                     continue
@@ -406,7 +406,7 @@ class InterchangeWay:
         )
         run.part += 1
         if letter and partner is not None:
-            data = {"letter": letter, "request": run.number, "type": kind}
+            data = {"letter": letter, "request": run.number, "type": kind, "at": run.now_us}
             run.unit.put_record(SENT, f"{partner.name}|{own}", data, run.now_us)
         return letter != 0
 
@@ -432,6 +432,18 @@ def _with_header(to: Addressee, *, output: Output, body: bytes, subject: str, at
         part="001",
     )
     return head + body
+
+
+def forget_references(unit: Unit, kind: str, before: int, after: str, limit: int = 500) -> str:
+    """Drop what is remembered of interchanges (``TAKEN`` or ``SENT``) from before that moment, ``limit`` looked at.
+
+    Begins behind the key ``after``; gives the last key looked at, empty when there is nothing behind it.
+    """
+    found = unit.records(kind, limit, after)
+    for key, data in found:
+        if data["at"] < before:
+            unit.delete_record(kind, key)
+    return found[-1][0] if len(found) == limit else ""
 
 
 def _next_reference(unit: Unit, partner: Partner) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sekisho.codecs.edifact import read
-from sekisho.mailboxes.letters import Box, Dispatch, Window
+from sekisho.mailboxes.letters import Box, Dispatch, NewRequest, Window
 from sekisho.mailboxes.store import Unit
 
 from .edifact import asked, interchange, kind_of, message, partner, registered, segments
@@ -319,6 +319,29 @@ async def test_a_large_one_is_answered_first(tmp_path: Path) -> None:
         report = read(first.content)
         assert report.interchanges[0].messages == 2000
         assert max(map(len, first.content.split(b"\r\n"))) < 998
+
+
+async def test_what_a_crash_left_is_processed_at_the_next_start(tmp_path: Path) -> None:
+    """A crash leaves at worst requests in state received; the next start processes them (house 4)."""
+    content = interchange(message("PUT", "A1")) + b"\r\n"
+    raw = b"Content-Type: application/EDIFACT\r\nMessage-ID: <1@X.EXAMPLE>\r\n\r\n" + content
+
+    def change(unit: Unit) -> None:
+        unit.journal(
+            NewRequest(
+                lane="1ANACA0A|two-way|" + BROKER, idem="1ANACA0A|two-way|" + BROKER + "|<1@X.EXAMPLE>",
+                transport="two-way", principal="", received_at=1_759_287_600_000_000, peer="127.0.0.1:4",
+                sender=BROKER, recipient="NACCS@CENTRE.EXAMPLE", raw=raw, content=content, wrapping="mail",
+                transport_id="<1@X.EXAMPLE>", user_id="1ANACA0A", business_code="XPUT", input_id="REF1",
+            )
+        )  # fmt: skip
+
+    async with house(tmp_path, partner(), change=change) as desk:
+        (cusres,) = await desk.come(1)
+        assert "RFF+ACW:A1" in segments(cusres)
+        await desk.until(lambda view: view.letters_of(1)[0].delivered_at is not None)
+        (again,) = await desk.ask(raw, raw=True)
+        assert again.transport_id == cusres.transport_id, "the sender that repeats it gets the same reply"
 
 
 async def test_numbers_and_dates_of_replies(tmp_path: Path) -> None:

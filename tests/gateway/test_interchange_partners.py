@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from sekisho.codecs.edifact import Profile
+from sekisho.gateway.interchange import SENT, TAKEN, forget_references
 from sekisho.gateway.partners import BUSINESS_CODES, Partner, Partners, opening_of
 from sekisho.gateway.settings import SettingsError, load
+from sekisho.mailboxes.store import Unit
 
 from .edifact import asked, interchange, kind_of, message, partner, registered, segments
 from .support import house, settings_of
@@ -205,6 +207,24 @@ async def test_an_interchange_reference_comes_once(tmp_path: Path) -> None:
         record = desk.read(lambda view: view.record("extra", "DOC1"))
         assert record is not None
         assert record["request"] == 3, "the one to the other recipient was the last that had an effect"
+
+
+async def test_references_are_remembered_as_long_as_requests(tmp_path: Path) -> None:
+    """The memory of references lasts as long as the journal (store.journal_days) and is dropped piece by piece."""
+    async with house(tmp_path, '[gateway]\nclock = "2025-10-01T09:00"\n' + partner('contrl = "always"')) as desk:
+        await desk.ask(GOOD, 2)
+        await desk.gateway.housekeeping.purge()
+        assert desk.read(lambda view: [len(view.records(kind)) for kind in (TAKEN, SENT)]) == [1, 2]
+
+        def two_at_a_time(unit: Unit) -> list[str]:
+            first = forget_references(unit, SENT, 0, "", 1)
+            return [first, forget_references(unit, SENT, 2**60, first, 5), forget_references(unit, SENT, 0, "", 1)]
+
+        assert await desk.write(two_at_a_time) == ["trader1|1", "", "trader1|1"]
+        assert desk.read(lambda view: [key for key, _ in view.records(SENT)]) == ["trader1|1"]
+    async with house(tmp_path, '[gateway]\nclock = "2026-01-01T09:00"\n' + partner()) as desk:
+        await desk.gateway.housekeeping.purge()
+        assert desk.read(lambda view: [len(view.records(kind)) for kind in (TAKEN, SENT)]) == [0, 0]
 
 
 async def test_the_same_mail_again_is_the_same_request(tmp_path: Path) -> None:

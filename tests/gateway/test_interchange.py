@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sekisho.codecs.edifact import read
-from sekisho.mailboxes.letters import Box, Dispatch, NewRequest, Window
+from sekisho.mailboxes.letters import Box, Dispatch, NewRequest, Route, Window
 from sekisho.mailboxes.store import Unit
 
 from .edifact import asked, interchange, kind_of, message, partner, registered, segments
@@ -361,6 +361,29 @@ async def test_whoever_asks_is_answered(tmp_path: Path) -> None:
     async with house(tmp_path, partner()) as desk:
         contrl, _ = await desk.ask(interchange(message(), more=asked()), 2)
         assert segments(contrl)[1] == "UCI+REF1+TRADER1+SEKISHO+7"
+
+
+async def test_routes_hold_for_interchanges(tmp_path: Path) -> None:
+    """宛先管理 leads CUSRES and CONTRL elsewhere like any output code (naccs-edi.md 5)."""
+
+    def change(unit: Unit) -> None:
+        unit.put_route(Route("1ANAC", "CUSRES", "FWD"))
+
+    async with house(tmp_path, partner('contrl = "always"'), change=change) as desk:
+        arrivals = await desk.ask(interchange(message()), 2)
+        assert {kind_of(one): one.box for one in arrivals} == {"CONTRL": BROKER, "CUSRES": OTHER}
+
+
+async def test_undelivered_ones_are_found_by_syg(tmp_path: Path) -> None:
+    """SYG lists and sends interchanges that wait, by their kind (naccs-edi.md 6.1)."""
+    async with house(tmp_path, partner()) as desk:
+        desk.inhouse.refusing.add(BROKER)
+        assert (await desk.post(interchange(message()))).accepted
+        await desk.until(lambda view: view.letters_of(1) and view.letters_of(1)[0].last_outcome)
+        assert desk.read(lambda view: view.undelivered(["BRK"])) == [("CUSRES", 1)]
+        desk.inhouse.refusing.clear()
+        arrivals = await desk.ask(desk.request("SYG", items={"OCD": "CUSRES"}), 2)
+        assert {one.code for one in arrivals} == {"*CSYG", "CUSRES"}
 
 
 async def test_operators_get_what_has_no_box(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ from sekisho.handlers.segments import (
     references,
     split,
     text_of,
+    value_at,
     verdict,
 )
 
@@ -56,7 +57,7 @@ def confirm_booking(message: Message, context: Context) -> Outcome:
     """IFTMBC: keep a confirmed booking. Refuses with S9001, S9003, S9004; E9001, E9002, E9003, U9003."""
     head = list(takewhile(lambda segment: segment.tag not in GROUPS, message.segments))
     booked = qualified(head, "RFF", _BOOKED)
-    return _keep(BOOKING, message, booked.get(0, 1) if booked else "", context)
+    return _keep(BOOKING, message, value_at(booked, 0, 1) if booked else "", context)
 
 
 @reads("IFTMIN", codes=["SIR"])
@@ -100,8 +101,8 @@ def _unknown_bookings(segments: Sequence[Segment], context: Context) -> Errors:
     """E9001 at every RFF BN that names no booking."""
     errors: Errors = []
     for segment in segments:
-        if segment.tag == "RFF" and segment.get(0) == _BOOKED:
-            booking = context.records.get(BOOKING, segment.get(0, 1)) if segment.get(0, 1) else None
+        if segment.tag == "RFF" and value_at(segment, 0) == _BOOKED:
+            booking = context.records.get(BOOKING, value_at(segment, 0, 1)) if value_at(segment, 0, 1) else None
             if booking is None or booking.get("state") == CANCELLED:
                 errors.append(at("E9001", segment))
     return errors
@@ -118,14 +119,16 @@ def _fields(segments: Sequence[Segment], errors: Errors) -> dict[str, Any]:
         "references": found,
         "parties": parties(head),
         "places": places(head),
-        "moments": {s.get(0): at_ for s in head if s.tag == "DTM" and (at_ := moment(s, errors))},
-        "voyage": way.get(1) if way else "",
-        "vessel_code": way.get(7) if way else "",
-        "vessel_name": way.get(7, 3) if way else "",
-        "carrier": way.get(4) if way else "",
+        "moments": {value_at(s, 0): at_ for s in head if s.tag == "DTM" and (at_ := moment(s, errors))},
+        "voyage": value_at(way, 1) if way else "",
+        "vessel_code": value_at(way, 7) if way else "",
+        "vessel_name": value_at(way, 7, 3) if way else "",
+        "carrier": value_at(way, 4) if way else "",
         "goods": [_goods(item, errors) for item in goods],
         "equipment": [
-            {"number": s.get(1), "size_type": s.get(2)} for s in segments if s.tag == "EQD" and (s.get(1) or s.get(2))
+            {"number": value_at(s, 1), "size_type": value_at(s, 2)}
+            for s in segments
+            if s.tag == "EQD" and (value_at(s, 1) or value_at(s, 2))
         ],
         "segments": listed(segments),
     }
@@ -135,11 +138,11 @@ def _fields(segments: Sequence[Segment], errors: Errors) -> dict[str, Any]:
 def _goods(item: Sequence[Segment], errors: Errors) -> dict[str, Any]:
     """One goods item: packages, description, gross weight as it was sent."""
     gid = item[0]
-    weight = first((s for s in item if s.get(1) in ("G", "AAD", "AAB", "AAE", "")), "MEA")
+    weight = first((s for s in item if value_at(s, 1) in ("G", "AAD", "AAB", "AAE", "")), "MEA")
     return {
         "description": text_of(qualified(item, "FTX", "AAA")),
         "packages": plain(amount(gid, 1, 0, errors)),
-        "package_unit": gid.get(1, 1),
+        "package_unit": value_at(gid, 1, 1),
         "weight": plain(amount(weight, 2, 1, errors)) if weight else 0,
-        "weight_unit": weight.get(2) if weight else "",
+        "weight_unit": value_at(weight, 2) if weight else "",
     }

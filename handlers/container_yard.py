@@ -34,6 +34,7 @@ from sekisho.handlers.segments import (
     qualified,
     references,
     split,
+    value_at,
     verdict,
 )
 
@@ -92,31 +93,31 @@ def report_gate(message: Message, context: Context) -> Outcome:
 
 
 def _direction(document: Document, way: Segment | None, context: Context) -> str:
-    stage = _BY_STAGE.get(way.get(0), "") if way is not None else ""
+    stage = _BY_STAGE.get(value_at(way, 0), "") if way is not None else ""
     return _BY_DOCUMENT.get(document.code) or stage or _BY_BUSINESS.get(context.business_code, IN)
 
 
 def _move(part: Sequence[Segment], head: Sequence[Segment], errors: Errors, context: Context) -> Move:
     """One EQD group; what it does not say itself, the head says for all."""
     container = part[0]
-    if not container.get(1):
+    if not value_at(container, 1):
         errors.append(at("S9001", container))
     when = qualified(part, "DTM", "7", "178", "186") or qualified(head, "DTM", "7", "178", "186")
     place = qualified(part, "LOC", *_PLACES) or qualified(head, "LOC", *_PLACES)
     operator = qualified(head, "NAD", "TR")
     fields = {
-        "size_type": container.get(2),
-        "load": _LOADS.get(container.get(5), ""),
-        "seals": [segment.get(0) for segment in part if segment.tag == "SEL" and segment.get(0)],
+        "size_type": value_at(container, 2),
+        "load": _LOADS.get(value_at(container, 5), ""),
+        "seals": [value_at(segment, 0) for segment in part if segment.tag == "SEL" and value_at(segment, 0)],
         "references": references(part),
     }
     return Move(
-        container.get(1),
+        value_at(container, 1),
         container,
         moment(when, errors) or f"{context.now:%Y%m%d%H%M}",
         when,
         # The related place (C519) is the terminal where the place itself is a port.
-        (place.get(2) or place.get(1)) if place else operator.get(1) if operator else "",
+        (value_at(place, 2) or value_at(place, 1)) if place else value_at(operator, 1) if operator else "",
         {name: value for name, value in fields.items() if value},
     )
 

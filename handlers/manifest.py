@@ -48,6 +48,7 @@ from sekisho.handlers.segments import (
     references,
     split,
     text_of,
+    value_at,
     verdict,
 )
 
@@ -134,7 +135,7 @@ def _bills(consignments: Sequence[Sequence[Segment]], document: Document, errors
         for group in groups or [[]]:
             leading = takewhile(lambda segment: segment.tag == "RFF", group)
             named = qualified(leading, "RFF", *_BILLS)
-            number = named.get(0, 1) if named else head[0].get(1) or (document.number if alone else "")
+            number = value_at(named, 0, 1) if named else value_at(head[0], 1) or (document.number if alone else "")
             segment = named or head[0]
             if not number:
                 errors.append(missing("RFF", group[0] if group else head[-1]))
@@ -143,7 +144,7 @@ def _bills(consignments: Sequence[Sequence[Segment]], document: Document, errors
             elif number in mine:
                 mine[number].groups.append(group)
             else:
-                mine[number] = Bill(number, segment, [group or head[1:]], head[0].get(0))
+                mine[number] = Bill(number, segment, [group or head[1:]], value_at(head[0], 0))
         found += mine.values()
     return found
 
@@ -156,7 +157,9 @@ def _common(head: Sequence[Segment], document: Document, errors: Errors) -> dict
         "ports": places(front),
         "parties": parties(front),
         "direction": _DIRECTIONS.get(document.code, ""),
-        "containers": [segment.get(1) for segment in head if segment.tag == "EQD" and segment.get(0) == "CN"],
+        "containers": [
+            value_at(segment, 1) for segment in head if segment.tag == "EQD" and value_at(segment, 0) == "CN"
+        ],
     }
 
 
@@ -191,7 +194,12 @@ def _carriage(segments: Sequence[Segment], errors: Errors) -> dict[str, Any]:
     way = carriage(segments)
     found: dict[str, Any] = {}
     if way is not None:
-        found = {"vessel_code": way.get(7), "vessel_name": way.get(7, 3), "voyage": way.get(1), "carrier": way.get(4)}
+        found = {
+            "vessel_code": value_at(way, 7),
+            "vessel_name": value_at(way, 7, 3),
+            "voyage": value_at(way, 1),
+            "carrier": value_at(way, 4),
+        }
     # The actual arrival (178) says more than the estimated one (132).
     found["arrival_date"] = moment(qualified(segments, "DTM", "178", "132"), errors)[:8]
     return {name: value for name, value in found.items() if value}
@@ -200,18 +208,18 @@ def _carriage(segments: Sequence[Segment], errors: Errors) -> dict[str, Any]:
 def _goods(item: Sequence[Segment], errors: Errors) -> dict[str, Any]:
     """One goods item: GID and what stands below it."""
     gid = item[0]
-    count, unit = amount(gid, 1, 0, errors), gid.get(1, 1)
-    if not gid.get(1) and (pac := first(item, "PAC")) is not None:
-        count, unit = amount(pac, 0, 0, errors), pac.get(2)
-    marks = [mark for s in item if s.tag == "PCI" for mark in (s.get(1, n) for n in range(10)) if mark]
+    count, unit = amount(gid, 1, 0, errors), value_at(gid, 1, 1)
+    if not value_at(gid, 1) and (pac := first(item, "PAC")) is not None:
+        count, unit = amount(pac, 0, 0, errors), value_at(pac, 2)
+    marks = [mark for s in item if s.tag == "PCI" for mark in (value_at(s, 1, n) for n in range(10)) if mark]
     return {
         "description": text_of(qualified(item, "FTX", "AAA")),
         "packages": plain(count),
         "package_unit": unit,
-        "containers": [segment.get(0) for segment in item if segment.tag == "SGP"],
+        "containers": [value_at(segment, 0) for segment in item if segment.tag == "SGP"],
         "marks": marks,
-        "commodity": next((segment.get(1) for segment in item if segment.tag == "CST"), ""),
-        "dangerous": [segment.get(2) for segment in item if segment.tag == "DGS" and segment.get(2)],
+        "commodity": next((value_at(segment, 1) for segment in item if segment.tag == "CST"), ""),
+        "dangerous": [value_at(segment, 2) for segment in item if segment.tag == "DGS" and value_at(segment, 2)],
     }
 
 
@@ -224,10 +232,12 @@ def _totals(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _gross(segments: Sequence[Segment], errors: Errors) -> tuple[Decimal, str] | None:
     """The gross weight among MEA segments; total and item gross weight before an unnamed one."""
-    weights = [s for s in segments if s.tag == "MEA" and s.get(2) in _KILOGRAMS and s.get(1) not in _NOT_GROSS]
-    chosen = next((s for name in ("G", "AAD", "AAB", "AAE") for s in weights if s.get(1) == name), None)
+    weights = [
+        s for s in segments if s.tag == "MEA" and value_at(s, 2) in _KILOGRAMS and value_at(s, 1) not in _NOT_GROSS
+    ]
+    chosen = next((s for name in ("G", "AAD", "AAB", "AAE") for s in weights if value_at(s, 1) == name), None)
     chosen = chosen or (weights[0] if weights else None)
-    return (amount(chosen, 2, 1, errors), chosen.get(2)) if chosen is not None else None
+    return (amount(chosen, 2, 1, errors), value_at(chosen, 2)) if chosen is not None else None
 
 
 def _weight(goods: Sequence[Sequence[Segment]], own: Sequence[Segment], errors: Errors) -> dict[str, Any]:
@@ -271,10 +281,10 @@ def _relations(
         own = [segment for group in bill.groups for segment in takewhile(lambda s: s.tag != "GID", group)]
         packages = sum((Decimal(str(item["packages"])) for item in bill.fields.get("goods", ())), Decimal(0))
         control_total(own, "11", packages, errors)
-    known = {segment.get(1) for segment in equipment}
+    known = {value_at(segment, 1) for segment in equipment}
     if known:
         named = (s for bill in bills for group in bill.groups for s in group if s.tag == "SGP")
-        errors += [at("R9009", segment) for segment in named if segment.get(0) not in known]
+        errors += [at("R9009", segment) for segment in named if value_at(segment, 0) not in known]
     return errors
 
 

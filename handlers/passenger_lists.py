@@ -38,6 +38,7 @@ from sekisho.handlers.segments import (
     qualified,
     references,
     split,
+    value_at,
     verdict,
 )
 
@@ -65,25 +66,25 @@ def keep_list(message: Message, context: Context) -> Outcome:
     way = carriage(head)
     if way is None:
         errors.append(missing("TDT", head[-1]))
-    elif not way.get(1):
+    elif not value_at(way, 1):
         errors.append(at("S9001", way))
     day = moment(qualified(head, "DTM", *_DEPARTURE), errors)[:8]
     if not day and way is not None and not errors:
         errors.append(missing("DTM", way))
     persons = [_person(group, errors, context) for group in groups]
     legs = _legs(head, errors)
-    flight = way.get(1) if way else ""
+    flight = value_at(way, 1) if way else ""
     key = document.number or f"{flight}/{day}"
     stop(errors, key)
     unh = message.segments[0]
     # A total speaks of the whole list, of which a part holds less.
-    if not unh.get(3) or (_part(unh) == 1 and unh.get(3, 1) == "F"):
+    if not value_at(unh, 3) or (_part(unh) == 1 and value_at(unh, 3, 1) == "F"):
         _totals(message.segments, persons, errors)
         stop(errors, key)
     name = "/".join(filter(None, (context.user.user_code, document.code, flight, day, document.target)))
     fields = {
         "flight": flight,
-        "carrier": way.get(4) if way else "",
+        "carrier": value_at(way, 4) if way else "",
         "departure_date": day,
         "legs": legs,
         "parties": parties(head),
@@ -112,19 +113,19 @@ def _person(group: Sequence[Segment], errors: Errors, context: Context) -> dict[
     """One traveller; S9001 at a NAD without any name."""
     nad = group[0]
     own, documents = split(group, "DOC")
-    names = [nad.get(3, part) for part in range(5)]
+    names = [value_at(nad, 3, part) for part in range(5)]
     if not any(names):
-        names = [nad.get(2, part) for part in range(5)]
+        names = [value_at(nad, 2, part) for part in range(5)]
     if not any(names):
         errors.append(at("S9001", nad))
     today = f"{context.now:%Y%m%d}"
     fields: dict[str, Any] = {
-        "role": _ROLES.get(nad.get(0), nad.get(0)),
+        "role": _ROLES.get(value_at(nad, 0), value_at(nad, 0)),
         "surname": names[0],
         "given_names": " ".join(name for name in names[1:] if name),
-        "gender": next((s.get(2) for s in own if s.tag == "ATT" and s.get(0) == "2"), ""),
+        "gender": next((value_at(s, 2) for s in own if s.tag == "ATT" and value_at(s, 0) == "2"), ""),
         "born": moment(qualified(own, "DTM", "329"), errors, until=today),
-        "nationality": next((s.get(1) for s in own if s.tag == "NAT"), ""),
+        "nationality": next((value_at(s, 1) for s in own if s.tag == "NAT"), ""),
         "places": places(own),
         "references": references(own),
         "documents": [_travel_document(document, errors) for document in documents],
@@ -135,8 +136,8 @@ def _person(group: Sequence[Segment], errors: Errors, context: Context) -> dict[
 def _travel_document(group: Sequence[Segment], errors: Errors) -> dict[str, str]:
     """DOC: type, number, expiry (DTM 36), issuing country (LOC 91)."""
     fields = {
-        "type": group[0].get(0),
-        "number": group[0].get(1),
+        "type": value_at(group[0], 0),
+        "number": value_at(group[0], 1),
         "expires": moment(qualified(group, "DTM", "36"), errors)[:8],
         "issued_by": places(group).get("91", ""),
     }
@@ -147,10 +148,10 @@ def _legs(head: Sequence[Segment], errors: Errors) -> list[dict[str, Any]]:
     """Every TDT of the head with its places and moments, each with the qualifier of what it says."""
     return [
         {
-            "conveyance": leg[0].get(1),
-            "stage": leg[0].get(0),
+            "conveyance": value_at(leg[0], 1),
+            "stage": value_at(leg[0], 0),
             "places": places(leg),
-            "moments": {s.get(0): moment(s, errors) for s in leg if s.tag == "DTM"},
+            "moments": {value_at(s, 0): moment(s, errors) for s in leg if s.tag == "DTM"},
         }
         for leg in split(head, "TDT")[1]
     ]
@@ -158,7 +159,7 @@ def _legs(head: Sequence[Segment], errors: Errors) -> list[dict[str, Any]]:
 
 def _part(unh: Segment) -> int:
     """Number of the part by S010 0070; a list that does not come in parts is part 1."""
-    sent = unh.get(3)
+    sent = value_at(unh, 3)
     return int(sent) if sent.isdecimal() else 1
 
 
@@ -212,13 +213,13 @@ def _act(
             people = [*kept, *people]
     state = CANCELLED if document.action is Action.CANCEL and not people else REGISTERED
     data = fields | entry(former, document, state, context)
-    data |= {"access": unh.get(2), "parts": parts, "persons": people}
+    data |= {"access": value_at(unh, 2), "parts": parts, "persons": people}
     context.records.put(PASSENGER_LIST, name, data)
 
 
 def _out_of_turn(former: Mapping[str, Any] | None, unh: Segment, part: int) -> Errors:
     """What stands against a later part: E9001 no list of that 0068, E9002 came before, E9013 not the next one."""
-    if former is None or former["state"] == CANCELLED or former["access"] != unh.get(2):
+    if former is None or former["state"] == CANCELLED or former["access"] != value_at(unh, 2):
         return [at("E9001", unh)]
     if part in former["parts"]:
         return [at("E9002", unh)]

@@ -48,6 +48,7 @@ __all__ = [
     "references",
     "split",
     "text_of",
+    "value_at",
     "verdict",
 ]
 
@@ -107,6 +108,11 @@ def at(code: str, segment: Segment) -> ResultCode:
     return ResultCode(code, segment.tag, segment.number)
 
 
+def value_at(segment: Segment, element: int, component: int = 0) -> str:
+    """A value without the spaces behind it: a sender may leave them, they mean nothing (edifact 3.4)."""
+    return segment.get(element, component).rstrip(" ")
+
+
 def missing(tag: str, behind: Segment | int, code: str = "S9001") -> ResultCode:
     """``code`` for a segment ``tag`` that was expected behind this one (or this number)."""
     return ResultCode(code, tag, behind if isinstance(behind, int) else behind.number)
@@ -122,7 +128,7 @@ def qualified(segments: Iterable[Segment], tag: str, *qualifiers: str) -> Segmen
     found: dict[str, Segment] = {}
     for segment in segments:
         if segment.tag == tag:
-            found.setdefault(segment.get(0), segment)
+            found.setdefault(value_at(segment, 0), segment)
     return next((found[qualifier] for qualifier in qualifiers if qualifier in found), None)
 
 
@@ -147,20 +153,20 @@ def document_of(message: Message, errors: Errors, *, corrects: bool = False) -> 
     if segment is None:
         errors.append(missing("BGM", 1))
         return Document(message.type, "", "", Action.ORIGINAL, "", 1)
-    function = segment.get(2)
+    function = value_at(segment, 2)
     action = _ACTIONS.get(function)
     if action is None:
         errors.append(at("S9004", segment))
         action = Action.ORIGINAL
     if corrects and action is Action.ORIGINAL:
         action = Action.REPLACE
-    number = segment.get(1)
+    number = value_at(segment, 1)
     target = number
     if action is not Action.ORIGINAL:
         # Only in the head: a reference inside a group is the group's own.
         head = takewhile(lambda s: s.tag not in GROUPS, message.segments)
-        target = next((s.get(0, 1) for s in head if s.tag == "RFF" and s.get(0) == PREVIOUS), number)
-    return Document(message.type, segment.get(0), number, action, target, segment.number)
+        target = next((value_at(s, 0, 1) for s in head if s.tag == "RFF" and value_at(s, 0) == PREVIOUS), number)
+    return Document(message.type, value_at(segment, 0), number, action, target, segment.number)
 
 
 # Values ---------------------------------------------------------------------------------------------------------------
@@ -187,7 +193,7 @@ def moment(segment: Segment | None, errors: Errors, *, until: str = "") -> str:
     """
     if segment is None:
         return ""
-    value, form = segment.get(0, 1), segment.get(0, 2)
+    value, form = value_at(segment, 0, 1), value_at(segment, 0, 2)
     known = _FORMATS.get(form or _BY_LENGTH.get(len(value), ""), ("", ""))
     try:
         read = datetime.strptime(value, known[0]) if _DIGITS.fullmatch(value) else None  # noqa: DTZ007 - local
@@ -205,7 +211,7 @@ def moment(segment: Segment | None, errors: Errors, *, until: str = "") -> str:
 
 def amount(segment: Segment, element: int, component: int, errors: Errors) -> Decimal:
     """A count or measure of a segment, 0 where none was sent; S9003 if it is none. Either decimal mark is read."""
-    text = segment.get(element, component).strip()
+    text = value_at(segment, element, component).strip()
     if text and not _NUMBER.fullmatch(text):
         errors.append(at("S9003", segment))
         return Decimal(0)
@@ -219,7 +225,7 @@ def plain(number: Decimal) -> int | float:
 
 def text_of(segment: Segment | None) -> str:
     """The free text of an FTX: the components of C108, joined by spaces."""
-    parts = [segment.get(3, component) for component in range(5)] if segment is not None else []
+    parts = [value_at(segment, 3, component) for component in range(5)] if segment is not None else []
     return " ".join(part.strip() for part in parts if part.strip())
 
 
@@ -227,8 +233,8 @@ def references(segments: Iterable[Segment]) -> dict[str, list[str]]:
     """Numbers of the RFF segments by their qualifiers 1153, in order."""
     found: dict[str, list[str]] = {}
     for segment in segments:
-        if segment.tag == "RFF" and segment.get(0, 1):
-            found.setdefault(segment.get(0), []).append(segment.get(0, 1))
+        if segment.tag == "RFF" and value_at(segment, 0, 1):
+            found.setdefault(value_at(segment, 0), []).append(value_at(segment, 0, 1))
     return found
 
 
@@ -237,7 +243,9 @@ def parties(segments: Iterable[Segment]) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for segment in segments:
         if segment.tag == "NAD":
-            found.setdefault(segment.get(0), {"id": segment.get(1), "name": segment.get(3) or segment.get(2)})
+            found.setdefault(
+                value_at(segment, 0), {"id": value_at(segment, 1), "name": value_at(segment, 3) or value_at(segment, 2)}
+            )
     return found
 
 
@@ -245,8 +253,8 @@ def places(segments: Iterable[Segment]) -> dict[str, str]:
     """Code of the first LOC of each qualifier 3227."""
     found: dict[str, str] = {}
     for segment in segments:
-        if segment.tag == "LOC" and segment.get(1):
-            found.setdefault(segment.get(0), segment.get(1))
+        if segment.tag == "LOC" and value_at(segment, 1):
+            found.setdefault(value_at(segment, 0), value_at(segment, 1))
     return found
 
 
@@ -264,7 +272,7 @@ def listed(segments: Iterable[Segment]) -> list[list[Any]]:
 def control_total(segments: Iterable[Segment], qualifier: str, counted: Decimal | int, errors: Errors) -> None:
     """R9008 at every CNT with this qualifier 6069 whose total differs from what was counted."""
     for segment in segments:
-        if segment.tag == "CNT" and segment.get(0) == qualifier:
+        if segment.tag == "CNT" and value_at(segment, 0) == qualifier:
             before = len(errors)
             if amount(segment, 0, 1, errors) != counted and len(errors) == before:
                 errors.append(at("R9008", segment))

@@ -40,6 +40,7 @@ from sekisho.handlers.segments import (
     plain,
     qualified,
     references,
+    value_at,
     verdict,
 )
 
@@ -103,7 +104,7 @@ def report_vessel(message: Message, context: Context) -> Outcome:
     if way is None:
         before = [segment for segment in message.segments if segment.tag not in _BEHIND]
         raise refuse(*errors, missing("TDT", before[-1]), key=document.number)
-    if not way.get(7):
+    if not value_at(way, 7):
         errors.append(at("S9001", way))
     if context.business_code in _PARTICULARS:
         return _particulars(message.segments, document, way, errors, context)
@@ -114,14 +115,14 @@ def _particulars(
     segments: Sequence[Segment], document: Document, way: Segment, errors: Errors, context: Context
 ) -> Outcome:
     """VBX and VBY: the vessel's record."""
-    code = way.get(7)
+    code = value_at(way, 7)
     key = document.number or code
     fields: dict[str, Any] = {
         "code": code,
-        "name": way.get(7, 3),
-        "nationality": way.get(7, 4),
-        "means": way.get(3),
-        "carrier": way.get(4),
+        "name": value_at(way, 7, 3),
+        "nationality": value_at(way, 7, 4),
+        "means": value_at(way, 3),
+        "carrier": value_at(way, 4),
         "measures": _measures(segments, errors),
         "places": places(segments),
         "parties": parties(segments),
@@ -154,7 +155,12 @@ def _in_port(code: str, context: Context) -> bool:
 def _measures(segments: Sequence[Segment], errors: Errors) -> list[dict[str, Any]]:
     """Every MEA: purpose 6311, property 6313, unit 6411, value 6314."""
     return [
-        {"purpose": s.get(0), "property": s.get(1), "unit": s.get(2), "value": plain(amount(s, 2, 1, errors))}
+        {
+            "purpose": value_at(s, 0),
+            "property": value_at(s, 1),
+            "unit": value_at(s, 2),
+            "value": plain(amount(s, 2, 1, errors)),
+        }
         for s in segments
         if s.tag == "MEA"
     ]
@@ -166,9 +172,9 @@ def _measures(segments: Sequence[Segment], errors: Errors) -> list[dict[str, Any
 def _call(segments: Sequence[Segment], document: Document, way: Segment, errors: Errors, context: Context) -> Outcome:
     """A report on a call: its record, one entry a report."""
     stage = _REPORTS[context.business_code]
-    code, voyage = way.get(7), way.get(1)
+    code, voyage = value_at(way, 7), value_at(way, 1)
     place = qualified(segments, "LOC", *_PORTS[stage])
-    port = place.get(1) if place else ""
+    port = value_at(place, 1) if place else ""
     when = qualified(segments, "DTM", *_MOMENTS[stage])
     moment_of = moment(when, errors)
     name = f"{code}/{voyage}/{port}"
@@ -202,7 +208,7 @@ def _call(segments: Sequence[Segment], document: Document, way: Segment, errors:
         reports[stage] = made
     data = entry(former, document, state, context) | {
         "vessel_code": code,
-        "vessel_name": way.get(7, 3) or vessel.get("name", ""),
+        "vessel_name": value_at(way, 7, 3) or vessel.get("name", ""),
         "voyage": voyage,
         "port": port,
         "reports": reports,

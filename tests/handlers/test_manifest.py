@@ -304,3 +304,14 @@ def test_vessel_is_named_from_the_register(house: House) -> None:
     body = ["BGM+785+MAN1+9", "TDT+20+1++++++SMPL7", *bill("A1")]
     decide(house, message("CUSCAR", body), "MFR")
     assert cargo(house, "A1")["vessel_name"] == "SAMPLE DAWN"
+
+
+def test_spaces_behind_values_mean_nothing(house: House) -> None:
+    """A receiver takes values with and without trailing spaces and leading zeros (edifact 3.4)."""
+    head = ["BGM+785+MAN1 +9", "TDT+20+012W +++SMPC +++SMPL1 :::SAMPLE STAR "]
+    body = ["EQD+CN+SMPU0000101 ", "CNI+1", "RFF+BM:A1 ", "GID+1+010:CT ", "MEA+AAE+G+KGM:00500", "SGP+SMPU0000101"]
+    decide(house, message("CUSCAR", [*head, *body]), "MFR")
+    data = cargo(house, "A1")
+    assert (data["packages"], data["package_unit"], data["weight"]) == (10, "CT", 500)
+    assert (data["vessel_code"], data["vessel_name"], data["containers"]) == ("SMPL1", "SAMPLE STAR", ["SMPU0000101"])
+    assert refused(house, manifest(*bill("A1")), "MFR") == [result("E9002", "BGM", 2)]

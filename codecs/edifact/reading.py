@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from sekisho.codecs.edifact.envelope import Envelope
 from sekisho.codecs.edifact.findings import Finding, Findings, Level
-from sekisho.codecs.edifact.foreign import kind_of
+from sekisho.codecs.edifact.foreign import described
 from sekisho.codecs.edifact.model import Report
 from sekisho.codecs.edifact.profile import TOLERANT, Profile
 from sekisho.codecs.edifact.scan import Batch, End, Gap, Garbage, Start, events
@@ -65,6 +65,7 @@ class Walk:
         keep: bool = False,
     ) -> None:
         self._split = split
+        self._rows = False
         self._data = data
         self._profile = profile
         self._findings = Findings(limit, strict=profile.strict)
@@ -83,7 +84,15 @@ class Walk:
         """The segments; UNA is not one of them."""
         return chain.from_iterable(self._batches())
 
-    def _batches(self) -> Iterator[Iterator[Segment]]:
+    def rows(self) -> Iterator[tuple[int, list[Any]]]:
+        """The same as (offset, [tag, elements ...]): the quickest way to all values. To be called once, instead."""
+        self._rows = True
+        return chain.from_iterable(self._batches())
+
+    def _item(self, segment: Segment) -> Any:  # noqa: ANN401 - a Segment, or a row
+        return (segment.offset, [segment.tag, *segment.elements]) if self._rows else segment
+
+    def _batches(self) -> Iterator[Iterator[Any]]:
         envelope = self._envelope
         size = 0
         opening = False
@@ -122,7 +131,7 @@ class Walk:
         interchange = max(len(self._envelope.interchanges), 1)
         self._findings.add(Finding(code, Level.INTERCHANGE, interchange, offset, text, tag), tolerated=tolerated)
 
-    def _batch(self, batch: Batch, *, opening: bool) -> Iterator[Segment]:
+    def _batch(self, batch: Batch, *, opening: bool) -> Iterator[Any]:
         envelope = self._envelope
         current = envelope.current
         if current is None:
@@ -143,7 +152,7 @@ class Walk:
         if not look and batch.over == _NOTHING and not opening and not keep:
             # The usual batch: nothing to look at, so only service segments and odd tags leave this loop.
             element, component, release = syntax.element, syntax.component, syntax.release or _NONE
-            split = self._split and not syntax.repetition
+            split, rows = self._split and not syntax.repetition, self._rows and not syntax.repetition
             for text in batch.texts:
                 length = len(text)
                 if number and text[:4] in good and length <= most:
@@ -151,7 +160,20 @@ class Walk:
                     if judge is not None:
                         envelope.number = number
                         judge(text, number, at)
-                    if split:
+                    if rows:
+                        if release in text or not text.isascii():
+                            yield at, [text[:3], *syntax.split(text)]
+                        elif component in text:
+                            yield (
+                                at,
+                                [
+                                    part.split(component) if component in part else part
+                                    for part in text.split(element)
+                                ],
+                            )
+                        else:
+                            yield at, text.split(element)
+                    elif split:
                         whole = SplitSegment(text, at, number, syntax)
                         if release in text or not text.isascii():
                             whole.elements = syntax.split(text)
@@ -163,7 +185,8 @@ class Walk:
                             whole.elements = parts
                         yield whole
                     elif build:
-                        yield Segment(text, at, number, syntax)
+                        segment = Segment(text, at, number, syntax)
+                        yield self._item(segment) if self._rows else segment
                 elif length > most:
                     envelope.number = number
                     one = Batch([text], at, characters=False, lines=False, trailing=False, over=_LONG)
@@ -174,7 +197,7 @@ class Walk:
                     here = self._special(text, at, at + syntax.size(text) + 1, syntax, batch)
                     number, judge = envelope.number, envelope.judge
                     if build:
-                        yield Segment(text, at, here, syntax)
+                        yield self._item(Segment(text, at, here, syntax))
                 at += length + 1 if text.isascii() else syntax.size(text) + 1
             envelope.number = number
             return
@@ -212,7 +235,7 @@ class Walk:
                     )
                     if keep and envelope.message is not None:
                         envelope.message.segments.append(segment)
-                    yield segment
+                    yield self._item(segment)
                 continue
             envelope.number = number
             message = envelope.message
@@ -232,7 +255,7 @@ class Walk:
                 message = envelope.message or message
                 if keep and here and message is not None:
                     message.segments.append(segment)
-                yield segment
+                yield self._item(segment)
         envelope.number = number
 
     def _led(self, text: str, offset: int, number: int, lead: str) -> Segment:
@@ -427,7 +450,7 @@ class Walk:
             envelope.judge(text, number, start, content=content)
         return number
 
-    def _end(self, event: End, *, opening: bool) -> Iterator[Segment]:
+    def _end(self, event: End, *, opening: bool) -> Iterator[Any]:
         envelope = self._envelope
         current = envelope.current
         if current is None:
@@ -450,23 +473,8 @@ class Walk:
         envelope.end(end, closed=closed)
 
     def _garbage(self, event: Garbage) -> None:
-        if event.tolerated:
-            shown = event.sample.strip(b" \t\r\n")[:3].hex(" ")
-            what = f"bytes {shown} around the interchange" if shown else "blanks around the interchange"
-            self._whole("18", event.offset, f"{what}; leave them out", tolerated=True)
-            return
-        if self._envelope.interchanges:
-            what = "after UNZ only UNA or UNB may follow"
-            self._whole("13", event.offset, what, tag="UNZ")
-            return
-        if event.sample.startswith(b"UNA"):
-            alone = len(event.sample.strip()) <= 9
-            code = "13" if alone else "22"
-            what = "UNA is followed by nothing; UNB is missing" if alone else "UNA stands only directly before UNB"
-            self._whole(code, event.offset, what, tag="UNB" if alone else "UNA")
-            return
-        what = f"no interchange begins here, but {kind_of(event.sample)}; send UNB first"
-        self._whole("13", event.offset, what, tag="UNB")
+        code, what, tag = described(event.sample, begun=bool(self._envelope.interchanges), tolerated=event.tolerated)
+        self._whole(code, event.offset, what, tag=tag, tolerated=event.tolerated)
 
 
 def walk(

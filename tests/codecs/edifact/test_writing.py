@@ -189,3 +189,13 @@ def test_the_segment_cap_holds_before_anything_is_joined() -> None:
     assert [(error.code, error.tag, error.segment, error.offset) for error in report.errors] == [
         ("18", "FTX", 2, len(HEAD))
     ]
+
+
+@pytest.mark.parametrize(
+    "data", [GOOD, GOOD.replace(b"'", b"'\r\n").replace(b"?'\r\n", b"?'"), HEAD + b"COM+1:TE'" + TAIL]
+)
+def test_rows_and_segments_say_the_same(data: bytes) -> None:
+    """Rows are the quick form of the same reading, split or not."""
+    wanted = [(segment.offset, [segment.tag, *segment.elements]) for segment in walk(data)]
+    assert list(walk(data).rows()) == wanted
+    assert [(segment.offset, [segment.tag, *segment.elements]) for segment in walk(data, split=True)] == wanted

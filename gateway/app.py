@@ -8,6 +8,7 @@ what they took in is finished, delivered as far as time allows, and the store cl
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import signal
 import sys
@@ -243,6 +244,10 @@ async def serve(
         "data": str(settings.data),
     }
     print(msgspec.json.encode(ready).decode(), file=out or sys.stdout, flush=True)
+    # What stands now stays: the collector need not look at it again, nor come by at every few hundred objects.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     await gateway.closed.wait()
     log.info("gateway.closing")
     await gateway.stop()

@@ -171,7 +171,7 @@ class Clerk:
     def nudge(self) -> None:
         """Have the marks committed if nobody else brings a commit; called now and then."""
         if self._marks and not self._writing and self._loop is not None and not self._dead:
-            self._begin([])
+            self._begin(Batch())
 
     def call(self, function: Callable[[Unit], Any]) -> Future[Any]:
         """Run something in a transaction; the future has its result after the commit, or its exception.
@@ -223,24 +223,23 @@ class Clerk:
             self._begin(self._gather())
         elif self._stopping and not lanes.blocked:  # else a password is being verified; its lane comes back
             if self._marks:
-                self._begin([])
+                self._begin(Batch())
             else:
                 self._ended.set()
 
-    def _gather(self) -> list[Job]:
+    def _gather(self) -> Batch:
         """Whatever waits now, up to the batch's bounds."""
-        jobs: list[Job] = []
-        size = 0
-        while self._jobs and len(jobs) < self._limits.batch_messages and size < self._limits.batch_bytes:
+        batch = Batch()
+        jobs = batch.jobs
+        while self._jobs and len(jobs) < self._limits.batch_messages and batch.size < self._limits.batch_bytes:
             job = self._jobs.popleft()
             jobs.append(job)
             if type(job) is Submission:
-                size += len(job.envelope.raw)
-        return jobs
+                batch.size += len(job.envelope.raw)
+        return batch
 
-    def _begin(self, jobs: list[Job]) -> None:
+    def _begin(self, batch: Batch) -> None:
         self._writing = True
-        batch = Batch(jobs=jobs, size=sum(len(job.envelope.raw) for job in jobs if type(job) is Submission))
         try:
             transaction = self._store.begin(wait=False)
         except StoreError as error:
@@ -352,7 +351,7 @@ class Clerk:
 
     def _say(self, batch: Batch) -> None:
         """After the commit: the yeses, the letters, the lines of the log."""
-        self.accepted += sum(receipt.verdict is Verdict.ACCEPTED for _, receipt in batch.yes)
+        self.accepted += len([None for _, receipt in batch.yes if receipt.verdict is Verdict.ACCEPTED])
         if batch.changed:
             self._directory.forget()
         self._announce(batch)

@@ -30,6 +30,7 @@ from sekisho.gateway.admission import PasswordUnknown
 from sekisho.gateway.batch import Batch, BatchWriter, Call, ClerkLimits, Job, Submission, Verified
 from sekisho.gateway.clock import Clock
 from sekisho.gateway.directory import Directory
+from sekisho.gateway.events import info_lines
 from sekisho.gateway.intake import Intake
 from sekisho.gateway.passwords import Passwords
 from sekisho.gateway.pen import Pen
@@ -360,8 +361,7 @@ class Clerk:
                 call.answer.set_result(result)
             else:
                 call.answer.set_exception(error)
-        for line in batch.lines:
-            log.info("message.processed", **line)
+        info_lines(log, "message.processed", batch.lines)
 
     def _announce(self, batch: Batch) -> None:
         self._waiting_bytes -= batch.size

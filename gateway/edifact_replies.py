@@ -25,10 +25,14 @@ from sekisho.codecs.results import ResultCode
 from sekisho.gateway.partners import Partner
 from sekisho.handlers import result_list
 
-__all__ = ["DEFAULT_RELEASE", "Answered", "answer_message", "document_of", "interchange_of_ours", "value_of"]
+__all__ = ["DEFAULT_RELEASE", "Answered", "answer_message", "document_of", "interchange_of_ours", "kept", "value_of"]
 
 DEFAULT_RELEASE: Final = "D.95B"
 """The directory of a CUSRES and an APERAK where neither the profile nor the answered message names one."""
+_KEPT: Final = 200
+"""Two ids of 35 characters and a reference take 86."""
+_TESTS: Final = {False: frozenset("1"), True: frozenset("12345")}
+"""Test indicators (0035) that may be echoed, before and in syntax version 4."""
 _LINE_END: Final = b"\r\n"
 
 
@@ -51,6 +55,14 @@ def value_of(message: Message, tag: str, element: int, component: int = 0) -> st
 def document_of(message: Message) -> str:
     """The document number of BGM (1004); the message's own reference where there is none."""
     return value_of(message, "BGM", 1) or message.reference
+
+
+def kept(text: str) -> str:
+    """A value of a message as a store can keep it and a line can show it.
+
+    What could not be decoded is escaped, and of a text that is longer than any key or reference the rest is cut.
+    """
+    return text.encode("utf-8", "backslashreplace").decode()[:_KEPT]
 
 
 def answer_message(
@@ -116,18 +128,23 @@ def interchange_of_ours(
     fits = known is not None and version in known.versions and syntax.identifier.startswith("UNO")
     return build(
         Outgoing(
-            sender=_ours(interchange, partner),
-            recipient=interchange.sender,
+            sender=_party(_ours(interchange, partner)),
+            recipient=_party(interchange.sender),
             reference=own,
             date=f"{now:%Y%m%d}" if version == "4" else f"{now:%y%m%d}",
             time=f"{now:%H%M}",
             identifier=syntax.identifier if fits else "UNOA",
             version=version,
-            test=interchange.test if interchange.test != "0" else "",
+            test=interchange.test if interchange.test in _TESTS[version == "4"] else "",
             line_end=_LINE_END,
             messages=messages,
         )
     )
+
+
+def _party(parts: tuple[str, ...]) -> tuple[str, ...]:
+    """A copied id with qualifier and routing, as long as UNB holds them: a sender that is not known may send any."""
+    return tuple(part[:most] for part, most in zip(parts, (35, 4, 14), strict=False))
 
 
 def _ours(interchange: Interchange, partner: Partner | None) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ from sekisho.gateway.admission import Admission
 from sekisho.gateway.clock import Clock, from_us, to_us
 from sekisho.gateway.context import Contexts
 from sekisho.gateway.directory import Directory
-from sekisho.gateway.edifact_replies import Answered, answer_message, document_of, interchange_of_ours, value_of
+from sekisho.gateway.edifact_replies import Answered, answer_message, document_of, interchange_of_ours, kept, value_of
 from sekisho.gateway.outbox import Processed, put_letter
 from sekisho.gateway.partners import ANSWERS, Partner, Partners, opening_of
 from sekisho.handlers import EDIFACT, Handler, Outcome, Output
@@ -179,7 +179,7 @@ class InterchangeWay:
             return profile
 
         def seen(*key: str) -> bool:
-            return run.unit.record(TAKEN, "|".join(key)) is not None
+            return run.unit.record(TAKEN, kept("|".join(key))) is not None
 
         return replace(profile, seen=seen)
 
@@ -194,7 +194,7 @@ class InterchangeWay:
             return
         if not judged.rejected:
             parties = (interchange.sender[:1], interchange.recipient[:1], (interchange.reference,))
-            key = "|".join(one[0] if one else "" for one in parties)
+            key = kept("|".join(one[0] if one else "" for one in parties))
             run.unit.put_record(TAKEN, key, {"request": run.number, "at": run.now_us}, run.now_us)
             for message in interchange.listed:
                 if not judged.takes(message):
@@ -220,7 +220,7 @@ class InterchangeWay:
             "interchange.judged",
             request=run.number,
             partner=judged.partner.name if judged.partner is not None else "",
-            reference=interchange.reference,
+            reference=kept(interchange.reference),
             messages=interchange.messages,
             taken=sum(not one.refused for one in judged.answered),
             refused=sum(one.refused for one in judged.answered),
@@ -245,7 +245,7 @@ class InterchangeWay:
     def _message(self, run: _Run, message: Message, partner: Partner, account: Account) -> Answered:
         """One message in its own savepoint; a refusal undoes it, an exception too and becomes A0007."""
         code = partner.business_code(message.type, value_of(message, "BGM", 0))
-        key, unit = document_of(message), run.unit
+        unit, document = run.unit, kept(document_of(message))
         decided = False
         try:
             with unit.savepoint():
@@ -259,7 +259,7 @@ class InterchangeWay:
             run.done.letters += letters
             run.part = part
             run.done.again += outcome.resend
-            run.done.key = run.done.key or outcome.key or key
+            run.done.key = run.done.key or kept(outcome.key) or document
             return Answered(message, code, outcome.key, outcome.results)
         except Refusal as refusal:
             results = refusal.results or (ResultCode("A0007"),)
@@ -270,7 +270,7 @@ class InterchangeWay:
         if decided:
             self._directory.forget()  # the handler may have written to an account that is now undone
         done = run.done
-        done.key = done.key or key or document_of(message)
+        done.key = done.key or kept(key) or document
         done.errors += results
         if not done.result:
             done.result, done.stage = str(results[0]), stage
@@ -322,9 +322,9 @@ class InterchangeWay:
         else:
             named = next((one.get(0, 1) for one in message.segments if one.tag == "RFF"), "")
             reference, verdict = named.partition("-")[0], value_of(message, "BGM", 3)
-        sent = run.unit.record(SENT, f"{partner.name}|{reference}")
+        sent = run.unit.record(SENT, kept(f"{partner.name}|{reference}"))
         letter = sent.get("letter") if sent is not None else None
-        detail = f"{message.type} {reference} {verdict}".rstrip()
+        detail = kept(f"{message.type} {reference} {verdict}".rstrip())
         run.unit.add_event(Event(run.now_us, account.id, "interchange.acknowledged", run.number, letter, detail))
         log.info("interchange.acknowledged", request=run.number, letter=letter, partner=partner.name, detail=detail)
 
@@ -401,7 +401,7 @@ class InterchangeWay:
             business_code=business_code,
             output_code=kind,
             kind="",
-            subject=interchange.reference,
+            subject=kept(interchange.reference),
             now_us=run.now_us,
         )
         run.part += 1

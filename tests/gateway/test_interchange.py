@@ -5,12 +5,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from sekisho.codecs.edifact import read
-from sekisho.mailboxes.letters import Box, Dispatch, NewRequest, Route, Window
+from sekisho.codecs.envelope import Envelope
+from sekisho.mailboxes.letters import Box, Dispatch, NewRequest, RequestState, Route, Window
 from sekisho.mailboxes.store import Unit
+from sekisho.transports.base import Verdict
 
 from .edifact import asked, interchange, kind_of, message, partner, registered, segments
 from .support import BROKER, OTHER, STRANGER, house
@@ -305,6 +308,62 @@ async def test_what_no_contrl_can_name(tmp_path: Path, content: bytes, reason: s
         await desk.processed(1)
         assert [one.reason for one in desk.quarantine] == [reason]
         assert desk.letters() == []
+
+
+_MUTATED = (
+    CUSCAR.read_bytes(),
+    interchange(message(), message("REF", "A2", reference="2"), more="+PW+APP++1"),
+    interchange(message(), syntax="UNOC:4", date="20251001"),
+    interchange("UNH+1+CONTRL:D:3:UN'UCI+1+SEKISHO+TRADER1+4+29+UNZ+2'UNT+3+1'"),
+    interchange(message(), una="UNA:+.? '") + interchange(message(), reference="X2"),
+)
+_PIECES = (b"'", b"+", b":", b"?", b"UNH+9+X'", b"UNT+1+1'", b"UNZ+1+1'", b"UNB+", b"\xb4\xd8", b"\x00", b"*", b"\r\n")
+
+
+def _mutant(random: Random) -> bytes:
+    content = bytearray(random.choice(_MUTATED))
+    for _ in range(random.randint(1, 4)):
+        at = random.randint(3, len(content))
+        match random.randint(0, 3):
+            case 0:
+                del content[at : at + random.randint(1, 12)]
+            case 1:
+                content[at:at] = random.choice(_PIECES)
+            case 2:
+                content[at : at + 1] = bytes([random.randrange(256)])
+            case _:
+                del content[at : at + random.choice((1, 1, 1, 500))]
+    return bytes(content)
+
+
+async def test_no_content_stops_the_house(tmp_path: Path) -> None:
+    """Any bytes that begin like an interchange are processed to an end: none parked, every CUSRES valid (issue 3)."""
+    random = Random(20251001)
+    mutants = [_mutant(random) for _ in range(400)]
+    # Bytes that are no UTF-8, as sender, reference and document number.
+    bad = {"syntax": "UNOW:4", "date": "20251001"}
+    mutants += [
+        interchange(message(), sender="\xb1", **bad),
+        interchange(message(), reference="\xb1" * 9, **bad),
+        interchange(message(document="\xb1"), **bad),
+        interchange(message(), reference="R" * 5000),
+        interchange(message("REF", "D" * 5000)),
+        interchange("UNH+1+CONTRL:D:3:UN'UCI+\xb1+A+B+7'UNT+3+1'", **bad),
+    ]
+    async with house(tmp_path, partner('contrl = "always"\nduplicates = false'), push="127.0.0.1:1") as desk:
+        now = desk.gateway.clock.utc()
+        taken = [
+            desk.gateway.clerk.submit(Envelope("two-way", now, "peer", BROKER, "X", content, content))
+            for content in mutants
+        ]
+        assert {(await one).verdict for one in taken} == {Verdict.ACCEPTED}
+        await desk.processed(len(mutants))
+        assert {request.state for request in desk.requests} == {RequestState.DONE}
+        letters = desk.letters()
+        assert {one.output_code for one in letters} >= {"CONTRL", "CUSRES"}
+        ours = [one.number for one in letters if one.output_code == "CUSRES"]
+        for content in desk.read(lambda view: [view.content(number) for number in ours]):
+            assert read(content).valid, content
 
 
 async def test_a_large_one_is_answered_first(tmp_path: Path) -> None:

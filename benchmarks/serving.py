@@ -84,7 +84,8 @@ def _settings(folder: Path, push: int) -> Path:
     )
     path = folder / "gateway.toml"
     path.write_text(
-        f'[gateway]\nenvironment = "test"\ndata = "data"\n[limits]\nfree_disk_bytes = 100_000_000\nconnections_partner = 2000\n'
+        f'[gateway]\nenvironment = "test"\ndata = "data"\n[limits]\nfree_disk_bytes = 100_000_000\n'
+        f'connections_partner = 2000\n'
         f'connections_address = 2000\n[[listener]]\nname = "two-way"\naddress = "127.0.0.1:0"\ncentre = ["{CENTRE}"]\n'
         f'[registry]\nseed = "registry.toml"\n',
         "utf-8",

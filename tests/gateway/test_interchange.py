@@ -4,6 +4,7 @@ import base64
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -341,14 +342,14 @@ async def test_no_content_stops_the_house(tmp_path: Path) -> None:
     random = Random(20251001)
     mutants = [_mutant(random) for _ in range(400)]
     # Bytes that are no UTF-8, as sender, reference and document number.
-    bad = {"syntax": "UNOW:4", "date": "20251001"}
+    odd = partial(interchange, syntax="UNOW:4", date="20251001")
     mutants += [
-        interchange(message(), sender="\xb1", **bad),
-        interchange(message(), reference="\xb1" * 9, **bad),
-        interchange(message(document="\xb1"), **bad),
+        odd(message(), sender="\xb1"),
+        odd(message(), reference="\xb1" * 9),
+        odd(message(document="\xb1")),
         interchange(message(), reference="R" * 5000),
         interchange(message("REF", "D" * 5000)),
-        interchange("UNH+1+CONTRL:D:3:UN'UCI+\xb1+A+B+7'UNT+3+1'", **bad),
+        odd("UNH+1+CONTRL:D:3:UN'UCI+\xb1+A+B+7'UNT+3+1'"),
     ]
     async with house(tmp_path, partner('contrl = "always"\nduplicates = false'), push="127.0.0.1:1") as desk:
         now = desk.gateway.clock.utc()

@@ -39,8 +39,8 @@ CHANGING: Final = frozenset("ACSX")
 
 EDI: Final = "EDI"
 """The business code in the journal of a transmission whose first message asks for none."""
-SLOW_BYTES: Final = 65_536
-"""A transmission above this many bytes takes tens of milliseconds to judge: it is answered first."""
+SLOW_BYTES: Final = 8_192
+"""A transmission above this many bytes may take tens of milliseconds (a hundred small messages): answered first."""
 
 _RECENT: Final = 10_000
 """Requests that later ones are compared with, for the log only."""

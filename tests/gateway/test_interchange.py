@@ -69,6 +69,16 @@ async def test_a_manifest_becomes_cargo(tmp_path: Path) -> None:
         assert form.message.header.output_code == "SZOLA11"
 
 
+@pytest.mark.parametrize(("aviation", "verdict"), [("true", "BGM+962+1-1+9+AP"), ("false", "BGM+963+1-1+9+RE")])
+async def test_a_passenger_list(tmp_path: Path, aviation: str, verdict: str) -> None:
+    """PAXLST, syntax version 4 in a group, from an aviation carrier's line; refused from any other (2.1)."""
+    async with house(tmp_path, partner(f"aviation = {aviation}", ids='["SMPLAIR"]')) as desk:
+        (cusres,) = await desk.ask(CUSCAR.with_name("paxlst.edi").read_bytes())
+        rows = segments(cusres)
+        assert rows[:2] == ["UNH+1+CUSRES:D:05B:UN", verdict]
+        assert ("ERC+U9005::ZZZ" in rows) is (aviation == "false")
+
+
 @pytest.mark.parametrize("way", ["typed", "attached", "blank lines", "quoted"])
 async def test_how_an_interchange_lies_in_a_mail(tmp_path: Path, way: str) -> None:
     """application/EDIFACT or text/plain, single part or attachment (issue 3, "Through the gateway")."""

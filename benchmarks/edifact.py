@@ -18,6 +18,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from pydifact.segmentcollection import Interchange
@@ -97,6 +98,11 @@ def checked(data: bytes, profile: Profile | None = None) -> None:
         raise SystemExit(f"the sample is not valid: {report.errors[:3]}")
 
 
+def _repeated(work: Callable[[], object], times: int) -> None:
+    for _ in range(times):
+        work()
+
+
 def against_pydifact(size: int, rounds: int, peer_rounds: int) -> list[tuple[str, float, float, float]]:
     """(what, ratio, floor, goal) for one size, medians of alternating rounds."""
     # 1.5 kB is one message of seven blocks.
@@ -105,7 +111,7 @@ def against_pydifact(size: int, rounds: int, peer_rounds: int) -> list[tuple[str
     small = size < 5000
     large = size > 20_000_000
     repeat = 200 if small else 1
-    works: list[tuple[str, Callable[[], None], float, float]] = [
+    works: list[tuple[str, Callable[[], object], float, float]] = [
         ("elements, offsets, envelope", lambda: full(data), 10 if small else 22 if large else 16, 33 if large else 22),
         ("the same as Segment objects", lambda: segments(data), 0, 0),
         ("verdict: envelope, repertoire", lambda: checked(data, ENVELOPE), 0, 0),
@@ -119,7 +125,7 @@ def against_pydifact(size: int, rounds: int, peer_rounds: int) -> list[tuple[str
             peers.append(timed(lambda: [Interchange.from_str(text) for _ in range(max(repeat // 20, 1))]))
             peers[-1] *= repeat / max(repeat // 20, 1)
         for name, work, _, _ in works:
-            own[name].append(timed(lambda work=work: [work() for _ in range(repeat)]))
+            own[name].append(timed(partial(_repeated, work, repeat)))
     peer = statistics.median(peers)
     return [(name, peer / statistics.median(own[name]), floor, goal) for name, _, floor, goal in works]
 
@@ -162,7 +168,7 @@ def adversarial(size: int, rounds: int) -> list[tuple[str, float]]:
         usual = timed(lambda: elements(plain)) / len(plain)
         for name, body in hostile.items():
             data = head + body + tail
-            cost.setdefault(name, []).append(timed(lambda data=data: elements(data)) / len(data) / usual)
+            cost.setdefault(name, []).append(timed(partial(elements, data)) / len(data) / usual)
     return [(name, statistics.median(values)) for name, values in cost.items()]
 
 

@@ -141,7 +141,7 @@ class BatchWriter:
         if self.lanes.full(lane):
             batch.yes.append((job.answer, _BACKLOG))
             return
-        taken = self._intake.take(job.envelope, unit, self._clock.us())
+        taken = self._intake.take(job.envelope, unit, self._clock.us(), lane)
         batch.yes.append((job.answer, taken.receipt))
         if taken.again:
             batch.letters += self._again(unit, taken.again)

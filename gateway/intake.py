@@ -128,10 +128,9 @@ class Intake:
             _ascii(header.input_id.decode("ascii", "replace").rstrip()),
         )
 
-    def take(self, envelope: Envelope, unit: Unit, now_us: int) -> Taken:
-        """Journal an envelope, or recognise it."""
+    def take(self, envelope: Envelope, unit: Unit, now_us: int, lane: str) -> Taken:
+        """Journal an envelope, or recognise it; ``lane`` is what :meth:`lane` said of it."""
         sender = self._sender(envelope)
-        lane = _lane(envelope, sender.lane)
         if envelope.transport_id:
             idem = f"{lane}|{envelope.transport_id}"
             known = unit.find_request(idem)

@@ -212,7 +212,9 @@ def _serve(kind: str, folder: Path) -> int:
     class JournalWriter(BatchWriter):
         """Keeps; the request is closed without being looked at."""
 
-        def process(self, taken: Taken, envelope: Envelope, unit: Unit, batch: Batch) -> None:  # noqa: ARG002
+        def process(
+            self, taken: Taken, envelope: Envelope, unit: Unit, batch: Batch, *, busy: bool = False  # noqa: ARG002
+        ) -> None:
             unit.finish(taken.number, state=RequestState.DONE, result="", key="", at=self._clock.us())
 
     class JournalOnly(Clerk):

@@ -61,11 +61,13 @@ class Admission:
             raise Refusal([error.result for error in errors[:1]], "header")
         return findings
 
-    def service(self, view: View, now_us: int) -> None:
-        """Is the service open: A0002, A0006, A0010, A0011 as the stop says."""
+    def service(self, view: View, now_us: int, *, busy: bool = False) -> None:
+        """Is the service open: A0002, A0006, A0010, A0011 as the stop says; A0011 if too much waits already."""
         stop = self._directory.stop(view, "", now_us)
         if stop is not None:
             raise Refusal([ResultCode(stop.code)], "service")
+        if busy:
+            raise Refusal([ResultCode("A0011")], "service")
 
     def user(self, view: View, header: Header, envelope: Envelope) -> Account:
         """Who is it: A0003 (利用者コード), A0005 (識別番号), A0013 (the link belongs to somebody else)."""

@@ -193,6 +193,7 @@ def _clerk_limits(settings: Settings) -> ClerkLimits:
         lane_messages=limits.lane_backlog_messages,
         lane_bytes=limits.lane_backlog_bytes,
         free_bytes=_disk_floor(settings),
+        busy_messages=limits.busy_backlog,
     )
 
 

@@ -42,7 +42,8 @@ class ClerkLimits:
     ``batch_messages`` and ``batch_bytes`` bound one commit; ``hold_seconds`` is how long a batch may process before the
     rest is only journalled (50 ms: a sender waits 3 seconds for its 250, and others wait with it); ``waiting_bytes``
     bounds what waits before the clerk (then 451); ``lane_messages`` and ``lane_bytes`` one sender's unprocessed
-    requests; ``free_bytes`` is the disk space below which nothing is taken (452).
+    requests; ``free_bytes`` is the disk space below which nothing is taken (452); above ``busy_messages`` unprocessed
+    requests of all senders a new one is kept and answered A0011 at once, because its real answer would come too late.
     """
 
     batch_messages: int = 256
@@ -52,6 +53,7 @@ class ClerkLimits:
     lane_messages: int = 10_000
     lane_bytes: int = 1_000_000_000
     free_bytes: int = 2_000_000_000
+    busy_messages: int = 20_000
 
 
 @dataclass(slots=True)
@@ -148,6 +150,9 @@ class BatchWriter:
         if not taken.number:
             return
         handler = self._pipeline.handler(taken.business_code)
+        if len(self.lanes) >= self._limits.busy_messages and not taken.slow:
+            self.process(taken, job.envelope, unit, batch, busy=True)
+            return
         held = time.monotonic() - began > self._limits.hold_seconds
         if lane in self.lanes or held or taken.slow or (handler is not None and handler.slow):
             self.lanes.defer(lane, taken.number, job.envelope, len(job.envelope.raw))
@@ -158,16 +163,16 @@ class BatchWriter:
             self.lanes.defer(lane, taken.number, job.envelope, len(job.envelope.raw))
             self._verify(lane, unknown)
 
-    def process(self, taken: Taken, envelope: Envelope, unit: Unit, batch: Batch) -> None:
+    def process(self, taken: Taken, envelope: Envelope, unit: Unit, batch: Batch, *, busy: bool = False) -> None:
         """Process one journalled request; the letters wait for the commit."""
         now_us = self._clock.us()
-        repeated = self._intake.repeats(taken, envelope, unit, now_us)
+        repeated = None if busy else self._intake.repeats(taken, envelope, unit, now_us)
         if repeated is not None:
             batch.letters += self._again(unit, repeated)
             return
         try:
             with unit.savepoint():
-                done = self._pipeline.process(taken.number, envelope, unit)
+                done = self._pipeline.process(taken.number, envelope, unit, busy=busy)
                 again = self._again(unit, done.again) if done.again else []
         except (PasswordUnknown, StoreError):
             raise

@@ -19,7 +19,9 @@ def window() -> None:
 
 @window.command("add")
 @click.option("--business", default="", help="A business code; left out: the whole service.")
-@click.option("--code", type=click.Choice(["A0002", "A0006", "A0010", "U0002"]), default="A0002", show_default=True)
+@click.option(
+    "--code", type=click.Choice(["A0002", "A0006", "A0010", "A0011", "U0002"]), default="A0002", show_default=True
+)
 @click.option("--starts", required=True, metavar="TIME", help="Japan time, YYYY-MM-DDTHH:MM[:SS].")
 @click.option("--ends", required=True, metavar="TIME", help="The first moment after it.")
 @click.option("--text", default="", help="For operators.")

@@ -115,8 +115,8 @@ class Pipeline:
             self._handlers[business_code] = find(business_code, self._modules, self._generation)
         return self._handlers[business_code]
 
-    def process(self, number: int, envelope: Envelope, unit: Unit) -> Processed:
-        """Run one journalled request; an EDIFACT transmission has a way of its own.
+    def process(self, number: int, envelope: Envelope, unit: Unit, *, busy: bool = False) -> Processed:
+        """Run one journalled request; an EDIFACT transmission has a way of its own. ``busy``: answer A0011 instead.
 
         Raises only :class:`PasswordUnknown`, with nothing changed.
         """
@@ -126,7 +126,7 @@ class Pipeline:
         way = _Way(number, envelope, Header(envelope.content), self._minute_of(to_us(envelope.received_at)))
         try:
             with unit.savepoint():
-                self._admit(way, unit, now_us)
+                self._admit(way, unit, now_us, busy=busy)
                 self._read(way)
                 outcome = self._decide(way, unit, now_us)
                 done = self._write(way, outcome, unit, now_us)
@@ -152,11 +152,11 @@ class Pipeline:
 
     # 2 to 4: header, user, business ------------------------------------------------------------------------------
 
-    def _admit(self, way: _Way, unit: Unit, now_us: int) -> None:
+    def _admit(self, way: _Way, unit: Unit, now_us: int, *, busy: bool) -> None:
         step, header = self._admission, way.header
         way.account = self._directory.account(unit, header.user_id)
         way.findings = step.header(way.envelope, way.account)
-        step.service(unit, now_us)
+        step.service(unit, now_us, busy=busy)
         account = way.account = step.user(unit, header, way.envelope)
         step.password(account, header)
         way.handler = self.handler(header.business_code)

@@ -154,6 +154,8 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Wrong commands in a session before it is closed, as common mail servers do."""
     lane_backlog_messages: Count = 10_000
     """Requests of one sender that wait to be processed; above it 452, not silence."""
+    busy_backlog: Count = 20_000
+    """Unprocessed requests of all senders; above it a new one is answered A0011: its real answer comes too late."""
     lane_backlog_bytes: Count = 1_000_000_000
     """The same in bytes."""
     free_disk_bytes: Annotated[int, Meta(ge=0)] = 2_000_000_000
@@ -309,7 +311,7 @@ class Window(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     business: str = ""
     """A business code; empty: the whole service."""
-    code: Literal["A0002", "A0006", "A0010", "U0002"] = "A0002"
+    code: Literal["A0002", "A0006", "A0010", "A0011", "U0002"] = "A0002"
     """What is answered meanwhile."""
     starts: Filled
     """Japan time, YYYY-MM-DDTHH:MM[:SS]."""

@@ -130,10 +130,10 @@ class _CrashWriter(BatchWriter):
 
     crash: _Crash
 
-    def process(self, taken: Taken, envelope: Envelope, unit: Unit, batch: Batch) -> None:
+    def process(self, taken: Taken, envelope: Envelope, unit: Unit, batch: Batch, *, busy: bool = False) -> None:
         """See :meth:`BatchWriter.process`."""
         self.crash.at("journalled")
-        super().process(taken, envelope, unit, batch)
+        super().process(taken, envelope, unit, batch, busy=busy)
         self.crash.at("processed")
 
 

@@ -96,6 +96,20 @@ async def test_backlog_of_a_sender(tmp_path: Path, limit: str) -> None:
         assert len(desk.requests) == codes.count(250) + 2
 
 
+async def test_centre_busy(tmp_path: Path) -> None:
+    """Too much of everybody unprocessed: 250, and A0011 at once instead of an answer that comes too late (7.7)."""
+    async with house(tmp_path, extra_codes() + "[limits]\nbusy_backlog = 1\n") as desk:
+        await desk.ask(desk.request("TCC", carry="WARM"))
+        slow = [desk.request("XSLOW", items={"TXT": "0.1"}, carry=f"{n}") for n in range(8)]
+        assert all(answer.accepted for answer in await asyncio.gather(*map(desk.post, slow)))
+        await desk.come(9)
+        results = {arrival.carry.strip(): result_of(arrival) for arrival in desk.inhouse.arrivals}
+        assert len(results) == 9
+        assert set(results.values()) == {"00000", "A0011"}
+        (again,) = await desk.ask(desk.request("TCC", carry="LATER"))
+        assert result_of(again) == "00000"
+
+
 async def test_too_much_waits_before_the_clerk(tmp_path: Path) -> None:
     """More bytes before the clerk than it may hold: 451 at once, nothing kept, and room again afterwards."""
     async with house(tmp_path) as desk:

@@ -32,7 +32,8 @@ _BEGIN: Final = "begin.json"
 _END: Final = "end.json"
 """Files that are synced as marks in the trace, and hold the counts of that moment."""
 _LOAD_SECONDS: Final = 2.0
-_SYNC: Final = re.compile(r"(?:fdatasync|fsync)\(\d+<([^>]*)>\)\s*= 0")
+_SYNC: Final = re.compile(r"(?:fdatasync|fsync)\(\d+<([^>]*)>(?:\)\s*= 0| <unfinished \.\.\.>)")
+"""Its line in the trace; cut in two when another thread's call came between, and then the second half has no path."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -231,7 +231,7 @@ async def serve(
     0 after an orderly end, 1 when the store failed (the log says how).
     """
     events.configure(settings.log.format, settings.log.level)
-    sys.setswitchinterval(0.001)  # the clerk's thread and the loop share one interpreter: hand over often
+    sys.setswitchinterval(0.001)  # the pen and the loop share one interpreter: hand over often
     gateway = gateway_class(settings)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -2,7 +2,7 @@
 
 *Strategy.* A lane exists only while something waits in it, so strangers cannot fill memory with names. Lanes take
 turns, one request each, and a lane whose head waits for a password is passed over. Only so many bytes are kept in
-memory; the rest is read from the journal again when its turn comes. Used by the clerk's thread alone.
+memory; the rest is read from the journal again when its turn comes. Used only by the batch that is open.
 """
 
 from __future__ import annotations

@@ -21,6 +21,8 @@ class Wrapping(enum.StrEnum):
     """``raw`` is a mail: header block, blank line, body (RFC 5322, dot-stuffing already undone)."""
     BARE = "bare"
     """``raw`` is the message and nothing else."""
+    EBMS = "ebms"
+    """``raw`` is the Content-Type field of an HTTP request, an empty line, and its body (ebMS 2.0)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,11 @@ class Envelope:
     ``host:port``; ``sender`` and ``recipient`` the addresses of the transport (SMTP: MAIL FROM and RCPT TO without
     brackets; empty where the transport has none); ``transport_id`` the id the transport gives the transmission (SMTP:
     Message-ID with its brackets), empty if it gives none; ``principal`` the identity the transport itself has checked
-    (AUTH name, SFTP user), empty if it checks none; ``parent`` the journal number of the request that this one re-runs.
+    (a box's id: AUTH name, SFTP user, box of an ebMS partner), empty if it checks none; ``parent`` the journal number
+    of the request that this one re-runs. ``conversation`` is the transport's name of an exchange of several messages
+    (ebMS). ``identity`` is the whole identity of the request where the transport knows it better than by sender and
+    ``transport_id``; ``answer`` what the transport will tell its peer, kept with the request in its commit, so that a
+    repeat is told the same bytes.
     """
 
     transport: str
@@ -57,3 +63,5 @@ class Envelope:
     principal: str = ""
     conversation: str = ""
     parent: int | None = None
+    identity: str = ""
+    answer: bytes = b""

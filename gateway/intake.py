@@ -131,8 +131,8 @@ class Intake:
     def take(self, envelope: Envelope, unit: Unit, now_us: int, lane: str) -> Taken:
         """Journal an envelope, or recognise it; ``lane`` is what :meth:`lane` said of it."""
         sender = self._sender(envelope)
-        if envelope.transport_id:
-            idem = f"{lane}|{envelope.transport_id}"
+        if envelope.transport_id or envelope.identity:
+            idem = envelope.identity or f"{lane}|{envelope.transport_id}"
             known = unit.find_request(idem)
             if known is not None:
                 return self._known(known.number, known.content_digest, envelope, unit, now_us)
@@ -158,6 +158,8 @@ class Intake:
                 carry=sender.carry,
                 input_id=sender.input_id,
                 parent=envelope.parent,
+                conversation=envelope.conversation,
+                answer=envelope.answer,
             )
         )
         receipt = Receipt(Verdict.ACCEPTED, f"accepted as {number}", number)
@@ -168,11 +170,12 @@ class Intake:
         if digest != content_digest(envelope.content):
             unit.add_event(Event(now_us, "intake", "request.conflicted", number, None, envelope.transport_id))
             log.error("request.conflicted", request=number, transport_id=_ascii(envelope.transport_id))
-            return Taken(Receipt(Verdict.REFUSED, "this Message-ID was used for another message"))
+            return Taken(Receipt(Verdict.REFUSED, "this Message-ID was used for another message", number, True))
         unit.add_event(Event(now_us, "intake", "request.repeated", number))
         log.info("request.repeated", request=number)
         again = tuple(letter.number for letter in unit.letters_of(number) if _delivered(letter.due_at))
-        return Taken(Receipt(Verdict.ACCEPTED, f"accepted as {number}", number), again=again)
+        receipt = Receipt(Verdict.ACCEPTED, f"accepted as {number}", number, True, unit.answer(number))
+        return Taken(receipt, again=again)
 
     def repeats(self, taken: Taken, envelope: Envelope, unit: Unit, now_us: int) -> tuple[int, ...] | None:
         """Whether a journalled request without a transport id is an earlier one again (the tag rule).
@@ -261,6 +264,7 @@ def reopened(unit: Unit, number: int) -> Envelope:
         transport_id=request.transport_id,
         principal=request.principal,
         parent=request.parent,
+        conversation=request.conversation,
     )
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "Event",
     "Letter",
     "LetterQuery",
+    "Listed",
     "Mark",
     "NewLetter",
     "NewRequest",
@@ -28,13 +29,18 @@ __all__ = [
     "Request",
     "RequestState",
     "Route",
+    "SentMessage",
     "Stored",
     "Timer",
     "Window",
 ]
 
 PUSH: Final = "smtp-push"
-"""The door that delivers by itself; the others (pop3, sftp, ebms) are fetched from or come later."""
+"""The door that mails letters to the box's own server."""
+EBMS: Final = "ebms"
+"""The door that posts letters to a partner's endpoint; a partner without one pulls them."""
+PUSHING: Final = frozenset({PUSH, EBMS})
+"""Doors that deliver by themselves, so that letters become due at them; at pop3 and sftp they wait to be fetched."""
 
 
 class RequestState(enum.IntEnum):
@@ -53,7 +59,8 @@ class NewRequest:
     """A transmission to be journalled. ``raw`` is what came in; ``content`` the message in it (for the digest only).
 
     ``lane`` is one sender; ``idem`` the identity of the request, unique in the store; ``principal`` what the transport
-    knows the sender by.
+    knows the sender by; ``conversation`` what the transport calls an exchange of several messages (ebMS). ``answer`` is
+    what was said to the transport's peer and is said again to whoever repeats the request (:meth:`View.answer`).
     """
 
     lane: str
@@ -74,6 +81,8 @@ class NewRequest:
     carry: str = ""
     input_id: str = ""
     parent: int | None = None
+    conversation: str = ""
+    answer: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +114,7 @@ class Request:
     result: str
     key: str
     done_at: int | None
+    conversation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +167,8 @@ class Letter:
     attempts: int
     last_outcome: str
     last_error: str
+    door: str = ""
+    """Through which door it was delivered; empty as long as it was not."""
 
     @property
     def state(self) -> str:
@@ -194,10 +206,49 @@ class Dispatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """A letter that no door has delivered, as a listing of its box shows it.
+
+    ``size`` counts the bytes of its message; ``key`` is the business key of the request that caused it.
+    """
+
+    number: int
+    uid: int
+    size: int
+    created_at: int
+    output_code: str
+    business_code: str
+    user_id: str
+    kind: str
+    subject: str
+    key: str
+    is_interchange: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SentMessage:
+    """An ebMS message that carries a letter out: its exact bytes, for every attempt is the same message (item 42).
+
+    ``partner`` is the name of the partner profile; ``state`` waiting, acknowledged, failed or expired;
+    ``acknowledged_at`` when an Acknowledgment came, also one that came too late to count.
+    """
+
+    message_id: str
+    letter: int
+    partner: str
+    content_type: str
+    content: bytes
+    created_at: int
+    expires_at: int
+    state: str = "waiting"
+    acknowledged_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Mark:
     """What became of an attempt to deliver the letter ``number``. ``due_at`` is the next attempt, None if none follows.
 
-    ``outcome`` is delivered, deferred, refused or unknown.
+    ``outcome`` is delivered, deferred, refused or unknown; ``door`` the one it was tried at.
     """
 
     number: int
@@ -205,6 +256,7 @@ class Mark:
     at: int
     due_at: int | None = None
     text: str = ""
+    door: str = PUSH
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +289,12 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A mailbox. ``doors`` say how its letters leave; ``push`` is host:port, empty: the DNS address of its domain."""
+    """A mailbox. ``doors`` say how its letters leave; ``push`` is host:port, empty: the DNS address of its domain.
+
+    Its id and password are credentials of their own at the doors that letters are fetched by; ``keys`` are public keys
+    (``ssh-ed25519 AAAA...``) that open it without one. ``secret`` is the password once more, readable, for APOP, which
+    cannot do with a hash; empty unless the box is set up for it.
+    """
 
     id: str
     address: str
@@ -245,6 +302,13 @@ class Box:
     push: str = ""
     password_hash: str = ""
     uid_validity: int = 0
+    keys: tuple[str, ...] = ()
+    secret: str = ""
+
+    @property
+    def pushes(self) -> bool:
+        """Whether letters become due here by themselves."""
+        return not PUSHING.isdisjoint(self.doors)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,6 @@ from typing import Any, Literal, overload
 import msgspec
 
 from sekisho.mailboxes.letters import (
-    PUSH,
     Account,
     Box,
     Event,
@@ -32,6 +31,7 @@ from sekisho.mailboxes.letters import (
     Request,
     RequestState,
     Route,
+    SentMessage,
     Stored,
     Timer,
     Window,
@@ -99,7 +99,7 @@ class _Unit(MemoryView):
             raise Conflict(f"the request {r.idem} is known")
         _check_text(
             r.lane, r.idem, r.transport, r.principal, r.peer, r.sender, r.recipient, r.wrapping, r.content_type,
-            r.transport_id, r.user_id, r.business_code, r.carry, r.input_id,
+            r.transport_id, r.user_id, r.business_code, r.carry, r.input_id, r.conversation,
         )  # fmt: skip
         number = self._next("request")
         self._state.requests[number] = Request(
@@ -128,7 +128,10 @@ class _Unit(MemoryView):
             result="",
             key="",
             done_at=None,
+            conversation=r.conversation,
         )
+        if r.answer:
+            self._state.answers[number] = r.answer
         self._state.raws[number] = bytes(r.raw)
         return number
 
@@ -191,13 +194,39 @@ class _Unit(MemoryView):
                 last_error=mark.text,
                 due_at=None if delivered or letter.deleted_at is not None else mark.due_at,
                 delivered_at=mark.at if delivered and letter.delivered_at is None else letter.delivered_at,
+                door=mark.door if delivered and letter.delivered_at is None else letter.door,
             )
+
+    def collect(self, letters: Sequence[int], box: str, door: str, at: int) -> list[int]:
+        gone = []
+        for number in letters:
+            x = self._state.letters.get(number)
+            if x and x.box == box and x.delivered_at is None and x.deleted_at is None:
+                outcome = "delivered" if x.due_at is not None or x.last_outcome else ""
+                self._state.letters[number] = replace(x, delivered_at=at, door=door, due_at=None, last_outcome=outcome)
+                gone.append(number)
+        return gone
+
+    def set_answer(self, request: int, answer: bytes) -> None:
+        if request not in self._state.requests:
+            raise StoreError(f"there is no request {request}")
+        self._state.answers[request] = answer
+
+    def put_sent(self, sent: SentMessage) -> None:
+        if sent.letter not in self._state.letters:
+            raise StoreError(f"there is no letter {sent.letter}")
+        self._state.sent[sent.message_id] = sent
 
     def hasten(self, letters: Sequence[int], at: int) -> None:
         for number in letters:
             letter = self._state.letters.get(number)
-            if letter and letter.deleted_at is None and PUSH in self._state.boxes[letter.box].doors:
+            if not letter or letter.deleted_at is not None:
+                continue
+            box = self._state.boxes[letter.box]
+            if box.pushes:
                 self._state.letters[number] = replace(letter, due_at=at, attempts=0, last_outcome="")
+            elif box.doors:
+                self._state.letters[number] = replace(letter, delivered_at=None, door="")
 
     def delete_letters(self, letters: Sequence[int], at: int) -> None:
         for number in letters:
@@ -219,7 +248,9 @@ class _Unit(MemoryView):
         if new and known:
             raise Conflict(f"the box {box.id} is there")
         validity = known.uid_validity if known else max(self._clock() // 1_000_000, 1)
-        self._state.boxes[box.id] = replace(box, doors=tuple(box.doors), uid_validity=validity)
+        self._state.boxes[box.id] = replace(
+            box, doors=tuple(box.doors), keys=tuple(box.keys), uid_validity=validity
+        )
 
     def put_route(self, route: Route) -> None:
         _check_text(*_texts(route))
@@ -305,6 +336,7 @@ class _Unit(MemoryView):
         )[: max(limit, 0)]
         for _, number in old:
             del s.letters[number], s.contents[number]
+        s.sent = {name: each for name, each in s.sent.items() if each.letter in s.letters}
         used = {letter.request for letter in s.letters.values()}
         done = sorted(
             (r.received_at, r.number)
@@ -313,6 +345,7 @@ class _Unit(MemoryView):
         )[: max(limit, 0)]
         for _, number in done:
             del s.requests[number], s.raws[number]
+            s.answers.pop(number, None)
         s.quarantined = {n: each for n, each in s.quarantined.items() if each.request in s.requests}
         return len(old) + len(done)
 

@@ -12,19 +12,20 @@ from typing import Any
 import msgspec
 
 from sekisho.mailboxes.letters import (
-    PUSH,
     Account,
     Box,
     Dispatch,
     Event,
     Letter,
     LetterQuery,
+    Listed,
     Office,
     Place,
     Quarantined,
     Request,
     RequestState,
     Route,
+    SentMessage,
     Timer,
     Window,
 )
@@ -41,6 +42,8 @@ class State:
     raws: dict[int, bytes] = field(default_factory=dict)
     letters: dict[int, Letter] = field(default_factory=dict)
     contents: dict[int, bytes] = field(default_factory=dict)
+    answers: dict[int, bytes] = field(default_factory=dict)
+    sent: dict[str, SentMessage] = field(default_factory=dict)
     boxes: dict[str, Box] = field(default_factory=dict)
     accounts: dict[str, Account] = field(default_factory=dict)
     routes: dict[tuple[str, str], Route] = field(default_factory=dict)
@@ -85,6 +88,9 @@ class MemoryView:
         if request not in self._state.raws:
             raise StoreError(f"there is no request {request}")
         return self._state.raws[request]
+
+    def answer(self, request: int) -> bytes:
+        return self._state.answers.get(request, b"")
 
     def _newest(self) -> Iterator[Request]:
         return iter(sorted(self._state.requests.values(), key=lambda request: -request.number))
@@ -144,13 +150,31 @@ class MemoryView:
     def undelivered(self, boxes: Sequence[str]) -> list[tuple[str, int]]:
         return sorted(Counter(letter.output_code for letter in self._waiting() if letter.box in boxes).items())
 
+    def waiting(self, box: str) -> list[Listed]:
+        s = self._state
+        found = sorted((x for x in self._waiting() if x.box == box), key=lambda x: x.uid)
+        return [
+            Listed(
+                x.number, x.uid, x.size, x.created_at, x.output_code, x.business_code, x.user_id, x.kind, x.subject,
+                s.requests[x.request].key, s.contents[x.number][:3] in (b"UNA", b"UNB"),
+            )
+            for x in found
+        ]  # fmt: skip
+
+    def sent_message(self, message_id: str) -> SentMessage | None:
+        return self._state.sent.get(message_id)
+
+    def sent_for(self, letter: int) -> SentMessage | None:
+        found = (x for x in self._state.sent.values() if x.letter == letter)
+        return max(found, key=lambda x: (x.created_at, x.message_id), default=None)
+
     def _due(self) -> list[tuple[int, int]]:
         """When and which, in order."""
         boxes = self._state.boxes
         return sorted(
             (letter.due_at, letter.number)
             for letter in self._state.letters.values()
-            if letter.due_at is not None and PUSH in boxes[letter.box].doors
+            if letter.due_at is not None and boxes[letter.box].pushes
         )
 
     def due(
@@ -195,6 +219,9 @@ class MemoryView:
             for account in self._state.accounts.values()
             if any(each.lower() == wanted for each in account.mail_from)
         )
+
+    def users_of_box(self, box: str) -> list[str]:
+        return sorted(account.id for account in self._state.accounts.values() if account.box == box)
 
     def box(self, box: str) -> Box | None:
         return self._state.boxes.get(box)

@@ -5,12 +5,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from sekisho.mailboxes.letters import PUSH, Account, Box, Office, Place, Route, Window
+from sekisho.mailboxes.letters import Account, Box, Office, Place, Route, SentMessage, Window
 from sekisho.mailboxes.sqlite_view import SqliteView, dump
-from sekisho.mailboxes.store import Conflict
+from sekisho.mailboxes.store import Conflict, StoreError
 
 __all__ = ["SqliteRegistry"]
 
@@ -26,12 +26,21 @@ _ACCOUNT_AGAIN: Final = (
     " tolerate_length = excluded.tolerate_length"
 )
 _BOX: Final = (
-    "INSERT INTO mailbox (box, address, address_key, doors, pushes, push, password_hash, uid_validity)"
-    " VALUES (?,?,?,?,?,?,?,?)"
+    "INSERT INTO mailbox (box, address, address_key, doors, pushes, push, password_hash, uid_validity, keys,"
+    " secret) VALUES (?,?,?,?,?,?,?,?,?,?)"
 )
 _BOX_AGAIN: Final = (
     " ON CONFLICT (box) DO UPDATE SET address = excluded.address, address_key = excluded.address_key,"
-    " doors = excluded.doors, pushes = excluded.pushes, push = excluded.push, password_hash = excluded.password_hash"
+    " doors = excluded.doors, pushes = excluded.pushes, push = excluded.push, password_hash = excluded.password_hash,"
+    " keys = excluded.keys, secret = excluded.secret"
+)
+_COLLECT: Final = (
+    "UPDATE reply SET delivered_at = ?, door = ?"
+    " WHERE id = ? AND box = ? AND delivered_at IS NULL AND deleted_at IS NULL"
+)
+_SENT: Final = (
+    "INSERT OR REPLACE INTO ebms_sent (message_id, reply_id, partner, content_type, content, created_at, expires_at,"
+    " state, acknowledged_at) VALUES (?,?,?,?,?,?,?,?,?)"
 )
 _OLD_LETTERS: Final = (
     "SELECT id, blob_id FROM reply WHERE created_at < ? AND created_at <"
@@ -84,10 +93,10 @@ class SqliteRegistry(SqliteView):
         # Seconds, as IMAP counts them; a store that is made anew under old box names gets other ones.
         validity = max(self._clock() // 1_000_000, 1)
         address = box.address
-        pushes = PUSH in box.doors
         self._write(
-            _BOX + _BOX_AGAIN, box.id, address, address.lower(), doors, pushes, box.push, box.password_hash, validity
-        )
+            _BOX + _BOX_AGAIN, box.id, address, address.lower(), doors, box.pushes, box.push, box.password_hash,
+            validity, dump(box.keys), box.secret,
+        )  # fmt: skip
 
     def put_route(self, route: Route) -> None:
         sql = "INSERT INTO route VALUES (?, ?, ?) ON CONFLICT (user, output) DO UPDATE SET box = excluded.box"
@@ -111,6 +120,27 @@ class SqliteRegistry(SqliteView):
 
     def delete_window(self, number: int) -> bool:
         return self._write('DELETE FROM "window" WHERE id = ?', number).rowcount > 0
+
+    # Letters at the doors, and what is said of requests
+    def collect(self, letters: Sequence[int], box: str, door: str, at: int) -> list[int]:
+        self._fresh()
+        gone = [number for number in letters if self._write(_COLLECT, at, door, number, box).rowcount]
+        for number in gone:
+            self._run("UPDATE outbox SET next_at = NULL, last_outcome = 'delivered' WHERE reply_id = ?", (number,))
+        return gone
+
+    def set_answer(self, request: int, answer: bytes) -> None:
+        self._fresh()
+        if not self._write("UPDATE message SET answer = ? WHERE id = ?", answer, request).rowcount:
+            raise StoreError(f"there is no request {request}")
+
+    def put_sent(self, sent: SentMessage) -> None:
+        self._fresh()
+        s = sent
+        self._write(
+            _SENT, s.message_id, s.letter, s.partner, s.content_type, s.content, s.created_at, s.expires_at, s.state,
+            s.acknowledged_at,
+        )  # fmt: skip
 
     # Business records
     def put_record(self, kind: str, key: str, data: Mapping[str, Any], at: int) -> None:

@@ -46,14 +46,14 @@ _LANE_LESS: Final = "UPDATE lane SET pending = pending - ? WHERE lane = ?"
 _MESSAGE: Final = (
     "INSERT INTO message (id, lane, seq, idem, transport, principal, received_at, peer, sender, recipient, wrapping,"
     " content_type, transport_id, user_id, business_code, carry, input_id, parent, content_digest, content_tag, state,"
-    " attempts, result, key, done_at, blob_id)"
-    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    " attempts, result, key, done_at, blob_id, conversation, answer)"
+    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
 _REPLY: Final = (
     "INSERT INTO reply (id, message_id, part, box, uid, user_id, business_code, output_code, kind, form, subject,"
     " created_at, blob_id) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
-_OUTBOX: Final = "INSERT INTO outbox (reply_id, channel, next_at) VALUES (?, 'smtp-push', ?)"
+_OUTBOX: Final = "INSERT INTO outbox (reply_id, channel, next_at) VALUES (?, 'push', ?)"
 _EVENT: Final = "INSERT INTO event (at, actor, kind, message_id, reply_id, detail) VALUES (?,?,?,?,?,?)"
 _FINISH: Final = (
     "UPDATE message SET state = ?, result = ?, key = ?, done_at = ?, attempts = attempts + 1 WHERE id = ? AND state = 0"
@@ -66,9 +66,13 @@ _MARK: Final = (
 )
 _HASTEN: Final = (
     "INSERT INTO outbox (reply_id, channel, next_at)"
-    " SELECT r.id, 'smtp-push', ? FROM reply r JOIN mailbox x ON x.box = r.box"
+    " SELECT r.id, 'push', ? FROM reply r JOIN mailbox x ON x.box = r.box"
     " WHERE r.id = ? AND x.pushes = 1 AND r.deleted_at IS NULL"
     " ON CONFLICT (reply_id) DO UPDATE SET attempts = 0, next_at = excluded.next_at, last_outcome = ''"
+)
+_OFFER: Final = (
+    "UPDATE reply SET delivered_at = NULL, door = '' WHERE id = ? AND deleted_at IS NULL"
+    " AND EXISTS (SELECT 1 FROM mailbox x WHERE x.box = reply.box AND x.pushes = 0 AND x.doors <> '')"
 )
 
 
@@ -271,6 +275,7 @@ class SqliteUnit(SqliteRegistry):
                 number, r.lane, seq, r.idem, r.transport, r.principal, r.received_at, r.peer, r.sender, r.recipient,
                 r.wrapping, r.content_type, r.transport_id, r.user_id, r.business_code, r.carry, r.input_id, r.parent,
                 content_digest, tag(content_digest), state, attempts, result, key, done_at, blob,
+                r.conversation, r.answer or None,
             ))  # fmt: skip
         self._write_all(_LANE, [(lane, *values) for lane, values in lanes.items()])
         self._write_all(_MESSAGE, rows)
@@ -378,6 +383,7 @@ class SqliteUnit(SqliteRegistry):
             number, r.lane, seq, r.idem, r.transport, r.principal, r.received_at, r.peer, r.sender, r.recipient,
             r.wrapping, r.content_type, r.transport_id, r.user_id, r.business_code, r.carry, r.input_id, r.parent,
             RequestState(state), len(ends), raw.hex(), content.hex(), result, key, at,
+            r.conversation,
         )  # fmt: skip
 
     def journal(self, request: NewRequest) -> int:
@@ -392,7 +398,7 @@ class SqliteUnit(SqliteRegistry):
         r = request
         _check_text(
             lane, idem, r.transport, r.principal, r.peer, r.sender, r.recipient, r.wrapping, r.content_type,
-            r.transport_id, r.user_id, r.business_code, r.carry, r.input_id,
+            r.transport_id, r.user_id, r.business_code, r.carry, r.input_id, r.conversation,
         )  # fmt: skip
         seq = counters.lanes.get(lane)
         if seq is None:
@@ -462,13 +468,14 @@ class SqliteUnit(SqliteRegistry):
         _check_text(*(mark.text for mark in gathered))
         rows = [(None if m.outcome == "delivered" else m.due_at, m.outcome, m.text, m.number) for m in gathered]
         self._write_all(_MARK, rows)
-        delivered = [(m.at, m.number) for m in gathered if m.outcome == "delivered"]
-        self._write_all("UPDATE reply SET delivered_at = ? WHERE id = ? AND delivered_at IS NULL", delivered)
+        delivered = [(m.at, m.door, m.number) for m in gathered if m.outcome == "delivered"]
+        self._write_all("UPDATE reply SET delivered_at = ?, door = ? WHERE id = ? AND delivered_at IS NULL", delivered)
 
     def hasten(self, letters: Sequence[int], at: int) -> None:
         self._fresh()
         for number in letters:
             self._write(_HASTEN, at, number)
+            self._write(_OFFER, number)
 
     def delete_letters(self, letters: Sequence[int], at: int) -> None:
         self._fresh()

@@ -17,12 +17,14 @@ from sekisho.mailboxes.letters import (
     Event,
     Letter,
     LetterQuery,
+    Listed,
     Office,
     Place,
     Quarantined,
     Request,
     RequestState,
     Route,
+    SentMessage,
     Timer,
     Window,
 )
@@ -33,12 +35,13 @@ __all__ = ["SqliteView", "dump", "tag"]
 _REQUEST: Final = (
     "SELECT m.id, m.lane, m.seq, m.idem, m.transport, m.principal, m.received_at, m.peer, m.sender, m.recipient,"
     " m.wrapping, m.content_type, m.transport_id, m.user_id, m.business_code, m.carry, m.input_id, m.parent, m.state,"
-    " m.attempts, b.digest, m.content_digest, m.result, m.key, m.done_at FROM message m JOIN blob b ON b.id = m.blob_id"
+    " m.attempts, b.digest, m.content_digest, m.result, m.key, m.done_at, m.conversation"
+    " FROM message m JOIN blob b ON b.id = m.blob_id"
 )
 _LETTER: Final = (
     "SELECT r.id, r.message_id, r.part, r.box, r.uid, r.user_id, r.business_code, r.output_code, r.kind, r.form,"
     " r.subject, b.size, b.digest, r.created_at, r.delivered_at, r.deleted_at, o.next_at, coalesce(o.attempts, 0),"
-    " coalesce(o.last_outcome, ''), coalesce(o.last_error, '')"
+    " coalesce(o.last_outcome, ''), coalesce(o.last_error, ''), r.door"
     " FROM reply r JOIN blob b ON b.id = r.blob_id LEFT JOIN outbox o ON o.reply_id = r.id"
 )
 # Letter.state, said in SQL.
@@ -52,7 +55,18 @@ _ACCOUNT: Final = (
     "SELECT id, password_hash, password_state, former, former_state, history, trade, specialist, in_house, mail_from,"
     " box, suspended, strict, tolerate_length FROM user_account"
 )
-_BOX: Final = "SELECT box, address, doors, push, password_hash, uid_validity FROM mailbox"
+_BOX: Final = "SELECT box, address, doors, push, password_hash, uid_validity, keys, secret FROM mailbox"
+# The partial index of undelivered letters, whatever else the box still holds.
+_WAITING: Final = (
+    "SELECT r.id, r.uid, b.size, r.created_at, r.output_code, r.business_code, r.user_id, r.kind, r.subject, m.key,"
+    " substr(b.bytes, 1, 3) IN (x'554E41', x'554E42') FROM reply r INDEXED BY reply_undelivered"
+    " JOIN blob b ON b.id = r.blob_id JOIN message m ON m.id = r.message_id"
+    " WHERE r.box = ? AND r.delivered_at IS NULL AND r.deleted_at IS NULL ORDER BY r.uid"
+)
+_SENT: Final = (
+    "SELECT message_id, reply_id, partner, content_type, content, created_at, expires_at, state, acknowledged_at"
+    " FROM ebms_sent"
+)
 _EVENT: Final = "SELECT at, actor, kind, message_id, reply_id, detail, id FROM event"
 _DUE: Final = " FROM outbox o JOIN reply r ON r.id = o.reply_id JOIN mailbox x ON x.box = r.box WHERE x.pushes = 1"
 
@@ -90,7 +104,7 @@ def _account(row: tuple[Any, ...]) -> Account:
 
 
 def _box(row: tuple[Any, ...]) -> Box:
-    return Box(row[0], row[1], tuple(row[2].split()), row[3], row[4], row[5])
+    return Box(row[0], row[1], tuple(row[2].split()), row[3], row[4], row[5], tuple(_load(row[6])), row[7])
 
 
 def _office(row: tuple[Any, ...]) -> Office:
@@ -148,6 +162,11 @@ class SqliteView:
         if row is None:
             raise StoreError(f"there is no request {request}")
         return bytes(row[0])
+
+    def answer(self, request: int) -> bytes:
+        self._fresh()
+        row = self._one("SELECT answer FROM message WHERE id = ?", request)
+        return bytes(row[0]) if row and row[0] else b""
 
     def find_request(self, idem: str) -> Request | None:
         return self._find_request(idem)
@@ -233,6 +252,18 @@ class SqliteView:
         )
         return [(row[0], row[1]) for row in self._all(sql, *boxes)]
 
+    def waiting(self, box: str) -> list[Listed]:
+        self._fresh()
+        return [Listed(*[*row[:10], bool(row[10])]) for row in self._all(_WAITING, box)]
+
+    def sent_message(self, message_id: str) -> SentMessage | None:
+        row = self._one(_SENT + " WHERE message_id = ?", message_id)
+        return None if row is None else SentMessage(*row)
+
+    def sent_for(self, letter: int) -> SentMessage | None:
+        row = self._one(_SENT + " WHERE reply_id = ? ORDER BY created_at DESC, message_id DESC LIMIT 1", letter)
+        return None if row is None else SentMessage(*row)
+
     def due(
         self, now: int, limit: int, exclude: frozenset[int] = frozenset(), but_boxes: Sequence[str] = ()
     ) -> list[Dispatch]:
@@ -277,6 +308,9 @@ class SqliteView:
     def owners(self, address: str) -> list[str]:
         sql = "SELECT user_id FROM user_address WHERE address_key = ? ORDER BY user_id"
         return [row[0] for row in self._all(sql, address.lower())]
+
+    def users_of_box(self, box: str) -> list[str]:
+        return [row[0] for row in self._all("SELECT id FROM user_account WHERE box = ? ORDER BY id", box)]
 
     def box(self, box: str) -> Box | None:
         row = self._one(_BOX + " WHERE box = ?", box)

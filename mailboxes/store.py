@@ -21,6 +21,7 @@ from sekisho.mailboxes.letters import (
     Event,
     Letter,
     LetterQuery,
+    Listed,
     Mark,
     NewLetter,
     NewRequest,
@@ -29,6 +30,7 @@ from sekisho.mailboxes.letters import (
     Quarantined,
     Request,
     Route,
+    SentMessage,
     Stored,
     Timer,
     Window,
@@ -59,6 +61,10 @@ class View(Protocol):
 
     def raw(self, request: int) -> bytes:
         """The bytes of a request exactly as they came in. Raises StoreError if there is no such request (any more)."""
+        ...
+
+    def answer(self, request: int) -> bytes:
+        """What was said to the transport's peer about a request; empty if nothing was kept."""
         ...
 
     def find_request(self, idem: str) -> Request | None:
@@ -98,6 +104,10 @@ class View(Protocol):
         """Output codes and counts of letters in these boxes that no door has delivered, by output code."""
         ...
 
+    def waiting(self, box: str) -> list[Listed]:
+        """The letters in a box that no door has delivered, by uid."""
+        ...
+
     def due(
         self, now: int, limit: int, exclude: frozenset[int] = frozenset(), but_boxes: Sequence[str] = ()
     ) -> list[Dispatch]:
@@ -116,6 +126,14 @@ class View(Protocol):
         """Of every box its id, its letters and how many of them no door has delivered, by id; deleted ones left out."""
         ...
 
+    def sent_message(self, message_id: str) -> SentMessage | None:
+        """The ebMS message of that id that carried a letter."""
+        ...
+
+    def sent_for(self, letter: int) -> SentMessage | None:
+        """The newest ebMS message that carries this letter."""
+        ...
+
     # The registry
     def account(self, user_id: str) -> Account | None:
         """The account of that user ID."""
@@ -131,6 +149,10 @@ class View(Protocol):
 
     def owners(self, address: str) -> list[str]:
         """User IDs that have this sender address registered, by id; letter case does not count."""
+        ...
+
+    def users_of_box(self, box: str) -> list[str]:
+        """User IDs whose replies go to this box, by id."""
         ...
 
     def box(self, box: str) -> Box | None:
@@ -231,11 +253,27 @@ class Unit(View, Protocol):
         """
         ...
 
-    def hasten(self, letters: Sequence[int], at: int) -> None:
-        """Make letters due at ``at`` again, delivered or not, as far as their box has a push door; attempts start anew.
+    def collect(self, letters: Sequence[int], box: str, door: str, at: int) -> list[int]:
+        """Note that letters of a box were fetched through a door: delivered, and due no more. Gives which ones.
 
-        The delivered mark is kept: the letter stays counted as delivered. Deleted and unknown ones are passed over.
+        Letters that are delivered or deleted already, or lie in another box, are passed over.
         """
+        ...
+
+    def hasten(self, letters: Sequence[int], at: int) -> None:
+        """Offer letters again, delivered or not. Deleted and unknown ones are passed over.
+
+        Where their box pushes they become due at ``at`` with attempts counted anew, and the delivered mark is kept: the
+        letter stays counted as delivered. Where it is only fetched from they wait to be fetched again.
+        """
+        ...
+
+    def set_answer(self, request: int, answer: bytes) -> None:
+        """Replace what a repeated request is answered. StoreError if there is no such request."""
+        ...
+
+    def put_sent(self, sent: SentMessage) -> None:
+        """Keep an ebMS message that goes out, or what became of it."""
         ...
 
     def delete_letters(self, letters: Sequence[int], at: int) -> None:

@@ -106,6 +106,8 @@ Table(
     _text("result"),
     _text("key"),
     Column("done_at", BigInteger),
+    _text("conversation"),
+    Column("answer", LargeBinary),  # what a repeated request is answered; null: nothing was kept
     Column("blob_id", BigInteger, ForeignKey("blob.id"), nullable=False, index=True),
     UniqueConstraint("lane", "seq"),
     Index("message_live", "id", sqlite_where=text("state = 0"), postgresql_where=text("state = 0")),
@@ -118,11 +120,13 @@ Table(
     _text("address"),
     Column("address_key", Text, nullable=False, index=True),  # the address in lower case
     Column("doors", Text, nullable=False),
-    Column("pushes", SmallInteger, nullable=False),  # 1: smtp-push is among the doors
+    Column("pushes", SmallInteger, nullable=False),  # 1: letters become due here by themselves
     _text("push"),
     _text("password_hash"),
     _int("uid_next", 1),
     Column("uid_validity", BigInteger, nullable=False),
+    Column("keys", Text, nullable=False, server_default=text("'[]'")),  # JSON list of public keys
+    _text("secret"),
 )
 _UNDELIVERED: Final = text("delivered_at IS NULL AND deleted_at IS NULL")
 Table(
@@ -142,6 +146,7 @@ Table(
     Column("created_at", BigInteger, nullable=False, index=True),
     Column("delivered_at", BigInteger),
     Column("deleted_at", BigInteger),
+    _text("door"),
     Column("blob_id", BigInteger, ForeignKey("blob.id"), nullable=False, index=True),
     UniqueConstraint("message_id", "part"),
     UniqueConstraint("box", "uid"),
@@ -163,6 +168,20 @@ Table(
     Column("lease_until", BigInteger),
     _int("fence"),
     Index("outbox_due", "next_at", "reply_id", sqlite_where=_DUE, postgresql_where=_DUE),
+)
+Table(
+    # An ebMS message that carries a letter: every attempt sends these bytes, and its Acknowledgment names it.
+    "ebms_sent",
+    metadata,
+    Column("message_id", Text, primary_key=True),
+    Column("reply_id", BigInteger, ForeignKey("reply.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("partner", Text, nullable=False),
+    Column("content_type", Text, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("acknowledged_at", BigInteger),
 )
 Table(
     "event",

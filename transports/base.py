@@ -44,11 +44,17 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The answer to one submission: ``text`` is public, one line, ASCII; ``number`` the journal number if accepted."""
+    """The answer to one submission: ``text`` is public, one line, ASCII; ``number`` the journal number if accepted.
+
+    Of a request that was here before, ``repeated`` is true, ``number`` is that of the first one, and ``answer`` what
+    the transport's peer was told then (empty if nothing was kept).
+    """
 
     verdict: Verdict
     text: str = ""
     number: int = 0
+    repeated: bool = False
+    answer: bytes = b""
 
 
 class Submit(Protocol):

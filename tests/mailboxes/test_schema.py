@@ -65,7 +65,8 @@ def test_an_empty_file_or_none_becomes_a_store(tmp_path: Path) -> None:
         _open(path).close()
         assert migrations.version(path) == SCHEMA_VERSION
         with closing(sqlite3.connect(path)) as connection:
-            assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+            found = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+            assert found == [(f"{SCHEMA_VERSION:04d}",)]
 
 
 def test_upgrading_twice_is_upgrading_once(tmp_path: Path) -> None:
@@ -154,3 +155,33 @@ def test_a_migration_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pyte
     monkeypatch.undo()
     assert migrations.version(path) is None
     _open(path).close()
+
+
+def test_a_store_of_the_first_release_is_upgraded(tmp_path: Path) -> None:
+    """R17: N-1 to N with letters in it: nothing is lost, and the new columns say what was true."""
+    from sekisho.mailboxes.migrations.run import migrate
+
+    path = tmp_path / "s.db"
+    path.touch()
+    migrate(path, 1)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            "INSERT INTO mailbox (box, address_key, doors, pushes, uid_validity) VALUES ('B1', '', 'smtp-push', 1, 5);"
+            "INSERT INTO lane (lane, head_at) VALUES ('L', 0); INSERT INTO blob VALUES (1, x'00', 1, 'raw', x'41');"
+            "INSERT INTO message (id, lane, seq, idem, transport, principal, received_at, peer, sender, recipient,"
+            " wrapping, content_digest, content_tag, blob_id) VALUES (1, 'L', 1, 'i', '', '', 0, '', '', '', 'bare',"
+            " x'00', 0, 1);"
+            "INSERT INTO reply (message_id, part, box, uid, created_at, delivered_at, blob_id)"
+            " VALUES (1, 0, 'B1', 1, 2, 3, 1), (1, 1, 'B1', 2, 2, NULL, 1);"
+        )
+    with pytest.raises(UnknownSchema, match="sekisho db upgrade"):
+        _open(path)
+    assert migrations.upgrade(path) == SCHEMA_VERSION
+    store = _open(path)
+    with store.view() as view:
+        assert [(letter.uid, letter.door) for letter in view.letters_of(1)] == [(1, "smtp-push"), (2, "")]
+        box = view.box("B1")
+        assert box is not None
+        assert (box.keys, box.secret, box.pushes) == ((), "", True)
+        assert view.answer(1) == b""
+    store.close()

@@ -146,7 +146,7 @@ class HttpListener:
         deadline = loop.time() + grace
         for connection in tuple(self._open):
             connection.retire()
-        while any(connection.busy or connection.unsent() for connection in self._open) and loop.time() < deadline:
+        while self._occupied() and loop.time() < deadline:  # noqa: ASYNC110 - no one says that an answer has left
             await asyncio.sleep(0.01)
         for connection in tuple(self._open | self._turned_away):
             connection.cut()
@@ -156,6 +156,9 @@ class HttpListener:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
         self.log.info("http.listener_stopped", accepted=self.accepted, refused=self.refused)
+
+    def _occupied(self) -> bool:
+        return any(connection.busy or connection.unsent() for connection in self._open)
 
     async def _sweep(self) -> None:
         """Look after the connections' times, now and then, until cancelled."""

@@ -69,6 +69,10 @@ class Maildrop:
         """The letter's own number."""
         return self._numbers[place]
 
+    def size(self, place: int) -> int:
+        """The letter's octets as they are listed."""
+        return self._sizes[place]
+
     def mark(self, place: int) -> None:
         """Mark a letter that is not marked."""
         self._marked[place] = 1

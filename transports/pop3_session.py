@@ -53,9 +53,10 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """The bytes of the letter ``number`` are wanted: :meth:`Pop3Session.give` or :meth:`Pop3Session.refuse`."""
+    """The letter ``number``, listed with ``size`` bytes: :meth:`Pop3Session.give` or :meth:`Pop3Session.refuse`."""
 
     number: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,11 @@ Want = Login | Fetch | Collect | Upgrade
 
 _UNPRINTABLE = re.compile(rb"[^\x20-\x7e]")
 _DIGEST = re.compile(rb"[0-9a-fA-F]{32}")
+
+
+def _error(code: str, text: str) -> bytes:
+    """A reply with a response code; the house's text becomes one line of at most 400 bytes (RFC 2449: 512 in all)."""
+    return b"-ERR [%b] %b\r\n" % (code.encode("ascii"), " ".join(text.split()).encode("ascii", "replace")[:400])
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +214,7 @@ class Pop3Session:
 
     def refuse(self, code: str, text: str) -> bytes:
         """What was wanted is not to be had: a response code (``AUTH``, ``IN-USE``, ``SYS/TEMP``) and public text."""
-        reply = f"-ERR [{code}] {text}\r\n".encode("ascii", "replace")
+        reply = _error(code, text)
         if isinstance(self.want, Login):
             self._name = ""
             self._refuse(reply)
@@ -220,7 +226,7 @@ class Pop3Session:
         self.closing = "quit"
         if trouble:
             self._drop.unmark()
-            return self._told(f"-ERR [SYS/TEMP] {trouble}\r\n".encode("ascii", "replace"))
+            return self._told(_error("SYS/TEMP", trouble))
         return self._told(b"+OK %d letters collected\r\n" % self.deleted)
 
     def upgraded(self) -> None:
@@ -413,7 +419,7 @@ class Pop3Session:
         place = self._place(argument)
         if place >= 0:
             self._top = top
-            self.want = Fetch(self._drop.number(place))
+            self.want = Fetch(self._drop.number(place), self._drop.size(place))
 
     def _dele(self, arguments: list[bytes]) -> None:
         place = self._place(arguments[0])

@@ -11,6 +11,8 @@ import enum
 from dataclasses import dataclass
 from datetime import datetime
 
+from sekisho.codecs.results import ResultCode
+
 __all__ = ["Attachment", "Envelope", "Wrapping"]
 
 
@@ -27,7 +29,10 @@ class Wrapping(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """One further part of a mail: its file name as sent (decoded), its media type and its decoded bytes."""
+    """One further part of a mail: its file name, its media type and its decoded bytes.
+
+    ``name`` is the last part of the path that was sent, as text without control characters; empty if none was sent.
+    """
 
     name: str
     content_type: str
@@ -63,5 +68,6 @@ class Envelope:
     principal: str = ""
     conversation: str = ""
     parent: int | None = None
+    faults: tuple[ResultCode, ...] = ()
     identity: str = ""
     answer: bytes = b""

@@ -2,9 +2,10 @@
 
 *Strategy.* What in-house systems send is nearly always one text part after a handful of header lines. For that shape
 :func:`unwrap_plain` checks the header block with one regular expression and cuts at the blank line: the body is never
-parsed, decoded or copied twice. Everything else (multipart, base64, quoted-printable, line ends other than CRLF) goes
-to the standard library's parser, which costs five to a hundred times as much and is bounded in parts and depth. Both
-ways give the same value for a plain mail; the tests hold them against each other.
+parsed, decoded or copied twice. Everything else (multipart, base64, quoted-printable, line ends other than CRLF) is
+taken into its parts by :mod:`sekisho.codecs.mime_parts`, bounded in parts, depth and time, and one of the parts is
+chosen as the message. Both ways give the same value for a plain mail; the tests hold them against each other and
+against the standard library.
 
 Bytes stay bytes: nothing here decodes a body.
 """
@@ -12,43 +13,34 @@ Bytes stay bytes: nothing here decodes a body.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from email.errors import HeaderParseError
-from email.header import decode_header, make_header
-from email.message import Message
-from email.parser import BytesParser
-from email.policy import Compat32
 from email.utils import format_datetime
+from typing import Final
 
 from sekisho.codecs.envelope import Attachment
+from sekisho.codecs.mime_names import name_size
+from sekisho.codecs.mime_parts import Leaf, MimeError, MimeLimits, field_text, read_parts
+from sekisho.codecs.results import ResultCode
 
 __all__ = [
     "EDIFACT_TYPE",
-    "MAX_DEPTH",
-    "MAX_PARTS",
     "NACCS_TYPE",
     "MimeError",
+    "MimeLimits",
     "Unwrapped",
     "build_mail",
     "is_interchange",
+    "is_xml",
     "unwrap",
     "unwrap_plain",
 ]
-
-MAX_DEPTH = 20
-"""Multiparts inside each other that are still read. Limit of the gateway: real mails have two or three."""
-MAX_PARTS = 1_000
-"""Parts of one mail that are still read, multiparts counted. Limit of the gateway."""
 
 _MAX_PLAIN_HEAD = 65_536
 """Header blocks above this many bytes are not what in-house systems send: the library parser takes them."""
 _MAX_MESSAGE_ID = 998
 """RFC 5322 section 2.1.1: no line is longer, so no id is. A longer one is no identity and is dropped with a finding."""
-
-_MAX_FIELD = 1_024
-"""A Content-* field above this many bytes is refused: a file name has at most 190 (spec/naccs-edi.md 7.5)."""
 
 _FIRST_FIELD = re.compile(rb"[!-9;-~]+:")
 # Whole header block: fields and folded lines only, every line end CRLF. Possessive, so linear on any input.
@@ -65,22 +57,22 @@ EDIFACT_TYPE = "application/EDIFACT"
 """Content-Type of mails with an interchange (RFC 1767)."""
 # White space and a byte-order mark before the interchange are read anyway; behind UNA and UNB stands a separator.
 _INTERCHANGE = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*+UN[AB][^A-Z0-9 \r\n]")
-
-
-class MimeError(ValueError):
-    """The mail cannot be taken apart. The text is public: it names the limit or the fault, no program detail."""
+_XML = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*+<\?xml[ \t\r\n]")
+_DEFAULT_LIMITS: Final = MimeLimits()
 
 
 @dataclass(frozen=True, slots=True)
 class Unwrapped:
     """A mail taken apart.
 
-    ``content`` is the message: the only part, or the first part that begins with a NACCS header, or the first that is
-    an EDIFACT interchange, or the first text part, or nothing (Unspecified: our choice; no official text says how a
-    message lies in a multipart).
+    ``content`` is the message: the only part; else, in this order, the first part that begins with a NACCS header, that
+    is an EDIFACT interchange, that is XML, that is text or of an ``edi`` type, each time parts that do not call
+    themselves a file before those that do; else nothing (Unspecified: our choice; no official text says how a message
+    lies in a multipart).
     ``content_type`` is that part's Content-Type as sent (unfolded, with parameters), ``transport_id`` the Message-ID
     with its brackets; both are empty when absent. ``attachments`` are the other parts in order of the mail.
-    ``findings`` are deviations that were read anyway, in plain words.
+    ``findings`` are deviations that were read anyway, in plain words. ``faults`` are what the sender is answered: the
+    result codes of files that no message may bring along, their rows counting the attachments from 1.
     """
 
     content: bytes
@@ -88,17 +80,18 @@ class Unwrapped:
     transport_id: str = ""
     attachments: tuple[Attachment, ...] = ()
     findings: tuple[str, ...] = ()
+    faults: tuple[ResultCode, ...] = ()
 
 
-def unwrap(raw: bytes, *, max_depth: int = MAX_DEPTH, max_parts: int = MAX_PARTS) -> Unwrapped:
+def unwrap(raw: bytes, limits: MimeLimits = _DEFAULT_LIMITS) -> Unwrapped:
     """Take any mail apart.
 
-    ``raw`` is the mail with dot-stuffing undone. Raises :class:`MimeError` when it holds more than ``max_parts`` parts
-    or more than ``max_depth`` levels, or when the library parser gives up. A long mail that is not plain costs
-    milliseconds and more: call this outside an event loop, and :func:`unwrap_plain` inside.
+    ``raw`` is the mail with dot-stuffing undone. Raises :class:`MimeError` when it holds more parts, more levels or a
+    longer Content field than ``limits`` say. A long mail that is not plain costs milliseconds and more: call this
+    outside an event loop, and :func:`unwrap_plain` inside.
     """
     plain = unwrap_plain(raw)
-    return plain if plain is not None else _unwrap_parsed(raw, max_depth, max_parts)
+    return plain if plain is not None else _unwrap_parts(raw, limits)
 
 
 def unwrap_plain(raw: bytes) -> Unwrapped | None:
@@ -138,7 +131,7 @@ def unwrap_plain(raw: bytes) -> Unwrapped | None:
     transport_id, findings = _message_id(message_id or b"")
     return Unwrapped(
         content=raw[end + 4 :],
-        content_type=_field_text(content_type or b""),
+        content_type=field_text(content_type or b""),
         transport_id=transport_id,
         findings=findings,
     )
@@ -172,129 +165,84 @@ def build_mail(
     )
 
 
-def _field_text(value: bytes) -> str:
-    return value.replace(b"\r\n", b"").strip().decode("ascii", "backslashreplace")
+def is_xml(content: bytes) -> bool:
+    """Whether these bytes begin with an XML declaration. What such a message says is not known (spec 1): it is kept."""
+    return _XML.match(content) is not None
 
 
 def _message_id(value: bytes) -> tuple[str, tuple[str, ...]]:
-    text = _field_text(value)
+    text = field_text(value)
     if len(text) > _MAX_MESSAGE_ID:
         return "", ("Message-ID too long, ignored",)
     return text, ()
 
 
-# Any other shape: the library parser, bounded -------------------------------------------------------------------------
+# Any other shape ------------------------------------------------------------------------------------------------------
 
 
-class _AsSent(Compat32):
-    """compat32 that gives header values as they stand: its own getter turns raw 8-bit names into question marks.
-
-    The library reads parameters and encoded words in time that grows with the square of the field's length.
-    """
-
-    def header_fetch_parse(self, name: str, value: str) -> str:
-        if len(value) > _MAX_FIELD:
-            if name.lower().startswith("content-"):
-                raise MimeError(f"a header field of more than {_MAX_FIELD} bytes")
-            return value[:_MAX_FIELD]
-        return value.strip()
-
-
-_AS_SENT = _AsSent()
-
-
-class _Part(Message):
-    """A part that knows how deep it lies; the parser calls attach while it reads, so the bound holds during parsing.
-
-    To the parser a mail inside the mail is no mail: it stays one attachment, byte for byte.
-    """
-
-    depth = 0
-    max_depth = MAX_DEPTH
-
-    def attach(self, payload: _Part) -> None:  # type: ignore[override]  # the factory below makes every part
-        payload.depth = self.depth + 1
-        if payload.depth > self.max_depth:
-            raise MimeError(f"more than {self.max_depth} levels of parts")
-        super().attach(payload)
-
-    def get_content_type(self) -> str:
-        sent = super().get_content_type()
-        return "application/octet-stream" if sent.startswith("message/") else sent
-
-
-def _part_factory(max_depth: int, max_parts: int) -> Callable[..., _Part]:
-    made = -1  # the parser makes one to see whether it may give a policy
-
-    def make(policy: Compat32 = _AS_SENT) -> _Part:
-        nonlocal made
-        made += 1
-        if made > max_parts:
-            raise MimeError(f"more than {max_parts} parts")
-        part = _Part(policy)
-        part.max_depth = max_depth
-        return part
-
-    return make
-
-
-def _unwrap_parsed(raw: bytes, max_depth: int, max_parts: int) -> Unwrapped:
-    try:
-        mail = BytesParser(_part_factory(max_depth, max_parts), policy=_AS_SENT).parsebytes(raw)
-        leaves = [_Leaf.of(part) for part in _leaves(mail)]
-    except MimeError:
-        raise
-    except Exception as error:
-        # The library's parser has no list of what it raises on malformed input; to the sender it is all one fault.
-        raise MimeError("the mail's structure cannot be read") from error
-    transport_id, findings = _message_id(_sent_bytes(mail.get("message-id", "")))
-    if mail.defects:
-        findings += ("malformed mail: " + ", ".join(dict.fromkeys(type(d).__name__ for d in mail.defects)),)
-    if not mail.is_multipart():
-        return Unwrapped(leaves[0].content, leaves[0].sent_type, transport_id, (), findings)
-    chosen = (
-        next((leaf for leaf in leaves if _begins_with_header(leaf.content)), None)
-        or next((leaf for leaf in leaves if is_interchange(leaf.content)), None)
-        or next((leaf for leaf in leaves if leaf.media_type.startswith("text/")), None)
-    )
+def _unwrap_parts(raw: bytes, limits: MimeLimits) -> Unwrapped:
+    mail = read_parts(raw, limits, _begins_like_a_message)
+    transport_id, findings = _message_id(mail.message_id)
+    findings += mail.findings
+    if not mail.is_multipart:
+        only = mail.leaves[0]
+        return Unwrapped(only.content, only.sent_type, transport_id, (), findings)
+    chosen = _message_among(mail.leaves)
     if chosen is None:
         findings += ("no part of the mail is a message",)
+    files = [leaf for leaf in mail.leaves if leaf is not chosen and not _same_in_other_words(leaf, chosen)]
+    if len(files) + (chosen is not None) < len(mail.leaves):
+        findings += ("other forms of the message (multipart/alternative), left out",)
+    if len({leaf.name for leaf in files if leaf.name}) < sum(bool(leaf.name) for leaf in files):
+        findings += ("two files of one name",)
     return Unwrapped(
         content=chosen.content if chosen else b"",
         content_type=chosen.sent_type if chosen else "",
         transport_id=transport_id,
-        attachments=tuple(
-            Attachment(leaf.name, leaf.media_type, leaf.content) for leaf in leaves if leaf is not chosen
-        ),
+        attachments=tuple(Attachment(leaf.name, leaf.media_type, leaf.content) for leaf in files),
         findings=findings,
+        faults=_faults(files, chosen, limits),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Leaf:
-    """One part that is not itself a multipart, decoded."""
-
-    name: str
-    media_type: str
-    sent_type: str
-    content: bytes
-
-    @classmethod
-    def of(cls, part: Message) -> _Leaf:
-        decoded = part.get_payload(decode=True)
-        return cls(
-            name=_decoded_name(part.get_filename("")),
-            media_type=Message.get_content_type(part),
-            sent_type=_field_text(_sent_bytes(part.get("content-type", ""))),
-            content=decoded if isinstance(decoded, bytes) else b"",
-        )
+def _message_among(leaves: Sequence[Leaf]) -> Leaf | None:
+    """The part that is the message; see :class:`Unwrapped`."""
+    candidates = sorted(leaves, key=lambda leaf: leaf.is_file)  # stable: the order of the mail within each half
+    return (
+        next((leaf for leaf in candidates if _begins_with_header(leaf.content)), None)
+        or next((leaf for leaf in candidates if is_interchange(leaf.content)), None)
+        or next((leaf for leaf in candidates if is_xml(leaf.content)), None)
+        or next((leaf for leaf in candidates if leaf.media_type.startswith(("text/", "application/edi"))), None)
+    )
 
 
-def _leaves(part: Message) -> list[Message]:
-    """Parts in order of the mail; the depth is bounded by the parser's factory."""
-    if not part.is_multipart():
-        return [part]
-    return [leaf for inner in part.get_payload() for leaf in _leaves(inner)]  # type: ignore[arg-type]
+def _same_in_other_words(leaf: Leaf, chosen: Leaf | None) -> bool:
+    """Whether it is only another form of the message (multipart/alternative), and not a file."""
+    return chosen is not None and leaf.choice == chosen.choice != 0 and not leaf.is_file and not leaf.name
+
+
+def _faults(files: Sequence[Leaf], chosen: Leaf | None, limits: MimeLimits) -> tuple[ResultCode, ...]:
+    """What the sender is told of the files. The codes are Unspecified: our choice, but S9006 and E0001 in their sense.
+
+    A second message that does not call itself a file would be kept and never run: A0008, as for two in one text.
+    """
+    faults = []
+    if chosen is not None and _begins_with_header(chosen.content):
+        faults += [
+            ResultCode("A0008")
+            for leaf in files
+            if _begins_with_header(leaf.content) and not leaf.is_file and not leaf.name
+        ][:1]
+    if len(files) > limits.attachments:
+        faults.append(ResultCode("A0021"))
+    for row, leaf in enumerate(files, 1):
+        if name_size(leaf.name) > limits.attachment_name:
+            faults.append(ResultCode("S9006", row=row))
+        if len(leaf.content) > limits.attachment_bytes:
+            faults.append(ResultCode("E0001", row=row))
+    if sum(len(leaf.content) for leaf in files) > limits.attachments_bytes:
+        faults.append(ResultCode("E0001"))
+    return tuple(faults)
 
 
 def _begins_with_header(content: bytes) -> bool:
@@ -302,24 +250,5 @@ def _begins_with_header(content: bytes) -> bool:
     return len(content) >= 400 and content[398:400] == b"\r\n"
 
 
-def _sent_bytes(value: object) -> bytes:
-    return str(value).encode("utf-8", "surrogateescape")
-
-
-def _decoded_name(name: str) -> str:
-    """A file name in readable form: RFC 2231 is already undone, RFC 2047 and raw 8-bit or ISO-2022-JP bytes are not."""
-    sent = _sent_bytes(name)
-    if "=?" in name:
-        try:
-            return str(make_header(decode_header(name))) or name
-        except (LookupError, UnicodeError, HeaderParseError):
-            return sent.decode("utf-8", "backslashreplace")
-    if b"\x1b" in sent:
-        return sent.decode("iso2022_jp", "backslashreplace")
-    # UTF-8 checks itself; of the two others EUC-JP is the charset of this wire.
-    for charset in ("utf-8", "euc_jp", "cp932"):
-        try:
-            return sent.decode(charset)
-        except UnicodeDecodeError:
-            continue
-    return sent.decode("ascii", "backslashreplace")
+def _begins_like_a_message(content: bytes) -> bool:
+    return _begins_with_header(content) or is_interchange(content) or is_xml(content)

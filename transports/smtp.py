@@ -331,10 +331,7 @@ class SmtpConnection(SMTP, asyncio.BufferedProtocol):
 
     async def _unwrap_and_submit(self, mail: Mail, received_at: datetime) -> Receipt:
         try:
-            limits = self._listener.limits
-            unwrapped = await asyncio.to_thread(
-                unwrap, mail.data, max_depth=limits.mime_depth, max_parts=limits.mime_parts
-            )
+            unwrapped = await asyncio.to_thread(unwrap, mail.data, self._listener.limits.mime)
         except MimeError as error:
             # Accepting it is right: the house keeps and shows what it cannot read.
             self._listener.log.warning("smtp.mail_unreadable", peer=self._peer, why=str(error))
@@ -354,6 +351,7 @@ class SmtpConnection(SMTP, asyncio.BufferedProtocol):
             content_type=unwrapped.content_type,
             attachments=unwrapped.attachments,
             transport_id=unwrapped.transport_id,
+            faults=unwrapped.faults,
         )
 
     def _answered(self, future: asyncio.Future[Receipt]) -> None:

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
+from sekisho.codecs.mime_parts import MimeLimits
 from sekisho.transports.smtp_data import DataReader, Pool
 
 __all__ = ["LIBRARY_VERBS", "Mail", "SmtpLimits", "SmtpSession", "parse_path"]
@@ -60,8 +61,20 @@ class SmtpLimits:
     """Multiparts inside each other; beyond it the mail is kept unread, for operators."""
     mime_parts: int = 1_000
     """Parts of one mail; the same."""
+    attachment_name: int = 190
+    """Bytes of one file name in EUC-JP, official; beyond it the message is answered with a result code."""
+    attachment_bytes: int = 10 * 1024 * 1024
+    """One attached file; the same. Official text gives no value; base64 leaves 9 MiB of a mail of 12."""
+    attachments_bytes: int = 12 * 1024 * 1024
+    """All files of a mail; the same. As much as the mail itself may have."""
+    attachments: int = 100
+    """Files of one mail; the same. Item tables have room for 10 or 20 names."""
     bad_commands: int = 20
     """Refused commands in a session before 421. Postfix has the same default."""
+    login_tries: int = 3
+    """Failed logins in a session; the last is answered 421."""
+    tls_handshake: float = 30.0
+    """From STARTTLS, or from connecting where TLS comes first, to the end of the handshake."""
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
@@ -69,6 +82,18 @@ class SmtpLimits:
                 raise ValueError(f"{name} must be more than 0")
         if self.data_idle < 5:
             raise ValueError("data_idle under 5 seconds would cut senders that pause before the final dot")
+
+    @property
+    def mime(self) -> MimeLimits:
+        """Those of them that the taking apart of a mail asks for."""
+        return MimeLimits(
+            depth=self.mime_depth,
+            parts=self.mime_parts,
+            attachment_name=self.attachment_name,
+            attachment_bytes=self.attachment_bytes,
+            attachments_bytes=self.attachments_bytes,
+            attachments=self.attachments,
+        )
 
 
 @dataclass(frozen=True, slots=True)

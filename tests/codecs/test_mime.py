@@ -14,6 +14,7 @@ from sekisho.codecs.envelope import Attachment
 from sekisho.codecs.mime import (
     EDIFACT_TYPE,
     MimeError,
+    MimeLimits,
     Unwrapped,
     build_mail,
     is_interchange,
@@ -227,7 +228,7 @@ def test_parts_are_bounded() -> None:
     with pytest.raises(MimeError, match="1000 parts"):
         unwrap(multipart(*[b"\r\nx"] * 1_000))
     with pytest.raises(MimeError, match="2 parts"):
-        unwrap(multipart(b"\r\nx", b"\r\ny"), max_parts=2)
+        unwrap(multipart(b"\r\nx", b"\r\ny"), MimeLimits(parts=2))
 
 
 @pytest.mark.parametrize("filler", [b";", b"=?a?q?", b"name*0=x;"])

@@ -19,6 +19,8 @@ from sekisho.codecs.results import Deviation
 
 __all__ = [
     "BODY_START",
+    "CARRY",
+    "INPUT_ID",
     "LAST_CRLF_MISSING",
     "MESSAGE_MOST",
     "ONE_CRLF_MORE",
@@ -34,6 +36,10 @@ __all__ = [
 Direction = Literal["in", "out"]
 BODY_START: Final = 400
 """Where the business items begin: 398 bytes and CRLF."""
+CARRY: Final = slice(219, 245)
+"""電文引継情報."""
+INPUT_ID: Final = slice(253, 263)
+"""入力情報特定番号."""
 MESSAGE_MOST: Final = 700_000
 """Largest NACCS EDI message in bytes [spec]."""
 _CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]")

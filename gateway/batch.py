@@ -139,11 +139,12 @@ class BatchWriter:
 
     def _take(self, job: Submission, unit: Unit, batch: Batch, began: float) -> None:
         """Journal one submission, and process it in the same commit where that does not hold the others up."""
-        lane = self._intake.lane(job.envelope)
+        sender = self._intake.sender(job.envelope)
+        lane = sender.lane
         if self.lanes.full(lane):
             batch.yes.append((job.answer, _BACKLOG))
             return
-        taken = self._intake.take(job.envelope, unit, self._clock.us(), lane)
+        taken = self._intake.take(job.envelope, unit, self._clock.us(), sender)
         batch.yes.append((job.answer, taken.receipt))
         if taken.again:
             batch.letters += self._again(unit, taken.again)

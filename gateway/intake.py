@@ -11,19 +11,17 @@ duplicates are told by the interchange reference, when it is processed.
 
 from __future__ import annotations
 
-import itertools
-import os
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
 from sekisho.codecs import mime
 from sekisho.codecs.envelope import Attachment, Envelope, Wrapping
-from sekisho.codecs.header import Header
+from sekisho.codecs.header import CARRY, INPUT_ID
 from sekisho.codecs.mime import is_interchange
 from sekisho.gateway.clock import from_us, to_us
 from sekisho.gateway.partners import Partners, opening_of
@@ -31,7 +29,7 @@ from sekisho.mailboxes.letters import Event, NewRequest, RequestState
 from sekisho.mailboxes.store import Unit
 from sekisho.transports.base import Receipt, Verdict
 
-__all__ = ["Intake", "Taken", "reopened"]
+__all__ = ["Intake", "Sender", "Taken", "reopened"]
 
 log = structlog.get_logger("sekisho.intake")
 CHANGING: Final = frozenset("ACSX")
@@ -62,9 +60,8 @@ class Taken:
     slow: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Sender:
-    """Who sent an envelope and what for, as its content says; ``lane`` is the sender's name in the lane."""
+class Sender(NamedTuple):
+    """Who sent an envelope and what for, as its content says; ``lane`` is one sender over one transport."""
 
     lane: str
     user_id: str
@@ -85,59 +82,52 @@ class Intake:
         self._partners = partners or Partners()
         self._kind_of = kind_of
         self._window_us = window_us
-        self._run = f"{os.getpid()}-{os.urandom(6).hex()}"
-        self._count = itertools.count(1)
         self._recent: OrderedDict[tuple[str, int], tuple[int, int]] = OrderedDict()
-
-    def lane(self, envelope: Envelope) -> str:
-        """One sender: the user ID of the header and what the transport knows it by."""
-        if is_interchange(envelope.content):
-            return _lane(envelope, self._sender(envelope).lane)
-        return _lane(envelope, _user_id(envelope))  # asked first of every message: the rest of the header can wait
 
     def taken(self, envelope: Envelope, number: int) -> Taken:
         """What :meth:`take` said of a request that is in the journal already."""
-        sender = self._sender(envelope)
+        sender = self.sender(envelope)
         receipt = Receipt(Verdict.ACCEPTED, number=number)
-        return Taken(
-            receipt, number, _lane(envelope, sender.lane), sender.user_id, sender.business_code, slow=sender.slow
-        )
+        return Taken(receipt, number, sender.lane, sender.user_id, sender.business_code, slow=sender.slow)
 
-    def _sender(self, envelope: Envelope) -> _Sender:
+    def sender(self, envelope: Envelope) -> Sender:
+        """Who sent it: the user ID of the header, or whom the first UNB names, and what the transport knows it by."""
         content = envelope.content
         if is_interchange(content):
             opening = opening_of(content)
             partner = self._partners.find(opening.sender, opening.qualifier)
             user_id = partner.user if partner is not None else ""
             code = partner.business_code(opening.type, opening.document_code) if partner is not None else ""
-            return _Sender(
-                user_id or f"UNB {_ascii(opening.sender)}",
+            return Sender(
+                _lane(envelope, user_id or f"UNB {_ascii(opening.sender)}"),
                 user_id,
                 code or EDI,
                 "",
                 _ascii(opening.reference),
                 len(content) > SLOW_BYTES,
             )
-        header = Header(content)
-        user_id = _user_id(envelope)
-        return _Sender(
+        text = content[:264].decode("ascii", "replace")
+        user_id = _ascii(text[29:37].rstrip())
+        return Sender(
+            _lane(envelope, user_id),
             user_id,
-            user_id,
-            _ascii(header.business_code),
-            _ascii(header.carry.decode("ascii", "replace").rstrip()),
-            _ascii(header.input_id.decode("ascii", "replace").rstrip()),
+            _ascii(text[3:8].rstrip(" ")),
+            _ascii(text[CARRY].rstrip()),
+            _ascii(text[INPUT_ID].rstrip()),
         )
 
-    def take(self, envelope: Envelope, unit: Unit, now_us: int, lane: str) -> Taken:
-        """Journal an envelope, or recognise it; ``lane`` is what :meth:`lane` said of it."""
-        sender = self._sender(envelope)
+    def take(self, envelope: Envelope, unit: Unit, now_us: int, sender: Sender) -> Taken:
+        """Journal an envelope, or recognise it; ``sender`` is what :meth:`sender` said of it."""
+        lane, user_id, business_code, carry, input_id, slow = sender
         if envelope.transport_id or envelope.identity:
             idem = envelope.identity or f"{lane}|{envelope.transport_id}"
             known = unit.find_request(idem)
             if known is not None:
                 return self._known(known.number, known.content_digest, envelope, unit, now_us)
+            comparable = False
         else:
-            idem = f"{lane}|#{self._run}-{next(self._count)}"
+            idem = ""
+            comparable = self._kind_of(business_code) in CHANGING
         number = unit.journal(
             NewRequest(
                 lane=lane,
@@ -153,17 +143,18 @@ class Intake:
                 wrapping=envelope.wrapping.value,
                 content_type=envelope.content_type,
                 transport_id=envelope.transport_id,
-                user_id=sender.user_id,
-                business_code=sender.business_code,
-                carry=sender.carry,
-                input_id=sender.input_id,
+                user_id=user_id,
+                business_code=business_code,
+                carry=carry,
+                input_id=input_id,
                 parent=envelope.parent,
                 conversation=envelope.conversation,
                 answer=envelope.answer,
+                comparable=comparable,
             )
         )
         receipt = Receipt(Verdict.ACCEPTED, f"accepted as {number}", number)
-        return Taken(receipt, number, lane, sender.user_id, sender.business_code, slow=sender.slow)
+        return Taken(receipt, number, lane, user_id, business_code, slow=slow)
 
     def _known(self, number: int, digest: str, envelope: Envelope, unit: Unit, now_us: int) -> Taken:
         """The same transport id again: the same answer and the same replies, or a conflict."""
@@ -183,14 +174,17 @@ class Intake:
         Gives the letters of the first one, to be sent again, after closing this one without any effect; None if it is
         a request of its own.
         """
-        if self._window_us <= 0 or envelope.parent is not None or is_interchange(envelope.content):
+        content = envelope.content
+        if self._window_us <= 0 or envelope.parent is not None or is_interchange(content):
             return None
-        header = Header(envelope.content)
-        tagged = bool(header.carry.strip() or header.input_id.strip())
         first = None
-        if tagged and not envelope.transport_id and self._kind_of(taken.business_code) in CHANGING:
+        if (
+            not envelope.transport_id
+            and self._kind_of(taken.business_code) in CHANGING
+            and (content[CARRY].strip() or content[INPUT_ID].strip())
+        ):
             since = to_us(envelope.received_at) - self._window_us
-            same = unit.find_same(taken.lane, content_digest(envelope.content), since)
+            same = unit.find_same(taken.lane, content_digest(content), since)
             first = next(
                 (r for r in reversed(same) if r.number < taken.number and r.result.startswith(("00000", "W"))), None
             )
@@ -225,10 +219,6 @@ def _delivered(due_at: int | None) -> bool:
 
 def _lane(envelope: Envelope, sender: str) -> str:
     return f"{sender}|{envelope.transport}|{(envelope.principal or envelope.sender).upper()}"
-
-
-def _user_id(envelope: Envelope) -> str:
-    return _ascii(envelope.content[29:37].decode("ascii", "replace").rstrip())
 
 
 def _ascii(text: str) -> str:

@@ -58,9 +58,11 @@ class RequestState(enum.IntEnum):
 class NewRequest:
     """A transmission to be journalled. ``raw`` is what came in; ``content`` the message in it (for the digest only).
 
-    ``lane`` is one sender; ``idem`` the identity of the request, unique in the store; ``principal`` what the transport
-    knows the sender by; ``conversation`` what the transport calls an exchange of several messages (ebMS). ``answer`` is
-    what was said to the transport's peer and is said again to whoever repeats the request (:meth:`View.answer`).
+    ``lane`` is one sender; ``idem`` the identity of the request, unique in the store (empty: nobody gave it one, and
+    the store makes ``#`` and its number of it); ``principal`` what the transport knows the sender by; ``comparable``
+    whether equal bytes may be asked for later (:meth:`View.find_same`); ``conversation`` what the transport calls an
+    exchange of several messages (ebMS). ``answer`` is what was said to the transport's peer and is said again to
+    whoever repeats the request (:meth:`View.answer`).
     """
 
     lane: str
@@ -83,6 +85,7 @@ class NewRequest:
     parent: int | None = None
     conversation: str = ""
     answer: bytes = b""
+    comparable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ class _Unit(MemoryView):
     # The journal
     def journal(self, request: NewRequest) -> int:
         r = request
-        if self.find_request(r.idem):
+        if r.idem and self.find_request(r.idem):
             raise Conflict(f"the request {r.idem} is known")
         _check_text(
             r.lane, r.idem, r.transport, r.principal, r.peer, r.sender, r.recipient, r.wrapping, r.content_type,
@@ -106,7 +106,7 @@ class _Unit(MemoryView):
             number=number,
             lane=r.lane,
             seq=self._next("lane", r.lane),
-            idem=r.idem,
+            idem=r.idem or f"#{number}",
             transport=r.transport,
             principal=r.principal,
             received_at=r.received_at,
@@ -132,6 +132,8 @@ class _Unit(MemoryView):
         )
         if r.answer:
             self._state.answers[number] = r.answer
+        if r.comparable:
+            self._state.comparable.add(number)
         self._state.raws[number] = bytes(r.raw)
         return number
 
@@ -346,6 +348,7 @@ class _Unit(MemoryView):
         for _, number in done:
             del s.requests[number], s.raws[number]
             s.answers.pop(number, None)
+            s.comparable.discard(number)
         s.quarantined = {n: each for n, each in s.quarantined.items() if each.request in s.requests}
         return len(old) + len(done)
 

@@ -43,6 +43,7 @@ class State:
     letters: dict[int, Letter] = field(default_factory=dict)
     contents: dict[int, bytes] = field(default_factory=dict)
     answers: dict[int, bytes] = field(default_factory=dict)
+    comparable: set[int] = field(default_factory=set)
     sent: dict[str, SentMessage] = field(default_factory=dict)
     boxes: dict[str, Box] = field(default_factory=dict)
     accounts: dict[str, Account] = field(default_factory=dict)
@@ -103,6 +104,7 @@ class MemoryView:
             request
             for request in self._newest()
             if request.lane == lane and request.content_digest == content_digest and request.received_at >= since
+            if request.number in self._state.comparable
         ]
 
     def received(self) -> list[int]:

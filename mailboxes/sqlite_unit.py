@@ -272,10 +272,10 @@ class SqliteUnit(SqliteRegistry):
             self._idems.discard(r.idem)
             del self._pending[number]
             rows.append((
-                number, r.lane, seq, r.idem, r.transport, r.principal, r.received_at, r.peer, r.sender, r.recipient,
-                r.wrapping, r.content_type, r.transport_id, r.user_id, r.business_code, r.carry, r.input_id, r.parent,
-                content_digest, tag(content_digest), state, attempts, result, key, done_at, blob,
-                r.conversation, r.answer or None,
+                number, r.lane, seq, r.idem or f"#{number}", r.transport, r.principal, r.received_at, r.peer, r.sender,
+                r.recipient, r.wrapping, r.content_type, r.transport_id, r.user_id, r.business_code, r.carry,
+                r.input_id, r.parent, content_digest, tag(content_digest) if r.comparable else None, state, attempts,
+                result, key, done_at, blob, r.conversation, r.answer or None,
             ))  # fmt: skip
         self._write_all(_LANE, [(lane, *values) for lane, values in lanes.items()])
         self._write_all(_MESSAGE, rows)
@@ -371,7 +371,7 @@ class SqliteUnit(SqliteRegistry):
         gathered = [
             self._gathered(number, seq, raw, content, r)
             for number, seq, raw, content, r in reversed(self._requests)
-            if r.lane == lane and r.received_at >= since and content.hex() == content_digest
+            if r.lane == lane and r.comparable and r.received_at >= since and content.hex() == content_digest
         ]
         return gathered + kept
 
@@ -380,10 +380,9 @@ class SqliteUnit(SqliteRegistry):
         ends = [end for end in self._finishes if end[0] == number]
         state, result, key, at = ends[-1][1:5] if ends else (0, "", "", None)
         return Request(
-            number, r.lane, seq, r.idem, r.transport, r.principal, r.received_at, r.peer, r.sender, r.recipient,
-            r.wrapping, r.content_type, r.transport_id, r.user_id, r.business_code, r.carry, r.input_id, r.parent,
-            RequestState(state), len(ends), raw.hex(), content.hex(), result, key, at,
-            r.conversation,
+            number, r.lane, seq, r.idem or f"#{number}", r.transport, r.principal, r.received_at, r.peer, r.sender,
+            r.recipient, r.wrapping, r.content_type, r.transport_id, r.user_id, r.business_code, r.carry, r.input_id,
+            r.parent, RequestState(state), len(ends), raw.hex(), content.hex(), result, key, at, r.conversation,
         )  # fmt: skip
 
     def journal(self, request: NewRequest) -> int:
@@ -391,7 +390,9 @@ class SqliteUnit(SqliteRegistry):
         idem, lane, counters = request.idem, request.lane, self._counters
         if idem in self._idems:
             raise Conflict(f"the request {idem} is known")
-        if idem in self._absent:
+        if not idem:
+            pass  # its number will be one
+        elif idem in self._absent:
             self._absent.discard(idem)
         elif self._one("SELECT 1 FROM message WHERE idem = ?", idem):
             raise Conflict(f"the request {idem} is known")
@@ -411,7 +412,8 @@ class SqliteUnit(SqliteRegistry):
         number = counters.message = counters.message + 1
         counters.lanes[lane] = seq + 1
         self._pending[number] = lane
-        self._idems.add(idem)
+        if idem:
+            self._idems.add(idem)
         self._requests.append((number, seq, raw, content, request))
         return number
 

@@ -72,7 +72,7 @@ class View(Protocol):
         ...
 
     def find_same(self, lane: str, content_digest: str, since: int) -> list[Request]:
-        """Requests of the lane with the same message bytes received at or after ``since``, newest first."""
+        """Comparable requests of the lane with the same bytes received at or after ``since``, newest first."""
         ...
 
     def received(self) -> list[int]:

@@ -7,7 +7,8 @@ queue (partial) or what a removal needs to find its references; each one more co
 An index over digests takes every new row at a random place, and each such place is one more page in the commit. So
 ``blob`` is referenced by its row number; only from :data:`SHARED_SIZE` bytes on is its digest unique and equal bytes
 are kept once (smaller ones carry times and numbers, and hardly ever are equal). Equal messages are found by the first
-64 bits of their digest.
+64 bits of their digest, and only those have an entry that the tag rule may ask for. ``seq`` is counted by the one
+writer and needs no index to be unique.
 """
 
 from __future__ import annotations
@@ -77,6 +78,7 @@ Table(
     _int("fence"),
     Index("lane_ready", "head_at", sqlite_where=text("pending > 0"), postgresql_where=text("pending > 0")),
 )
+_COMPARABLE: Final = text("content_tag IS NOT NULL")
 Table(
     "message",
     metadata,
@@ -102,14 +104,14 @@ Table(
     Column("state", SmallInteger, nullable=False, server_default=text("0")),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("content_digest", LargeBinary, nullable=False),
-    Column("content_tag", BigInteger, nullable=False, index=True),  # its first 8 bytes, as a signed number
+    Column("content_tag", BigInteger),  # its first 8 bytes, as a signed number; null: nobody will compare it
     _text("result"),
     _text("key"),
     Column("done_at", BigInteger),
     _text("conversation"),
     Column("answer", LargeBinary),  # what a repeated request is answered; null: nothing was kept
     Column("blob_id", BigInteger, ForeignKey("blob.id"), nullable=False, index=True),
-    UniqueConstraint("lane", "seq"),
+    Index("message_content_tag", "content_tag", sqlite_where=_COMPARABLE, postgresql_where=_COMPARABLE),
     Index("message_live", "id", sqlite_where=text("state = 0"), postgresql_where=text("state = 0")),
     **_NEVER_AGAIN,
 )

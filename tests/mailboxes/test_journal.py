@@ -161,6 +161,30 @@ def test_find_same(store: Store, apart: bool) -> None:
         assert [r.idem for r in view.find_same("L1", digest, 0)] == ["two", "one", "old"]
 
 
+def test_what_nobody_compares_is_not_found(store: Store) -> None:
+    """find_same: only comparable requests, also while they are not written yet."""
+    digest = sha256(b"same").hexdigest()
+    with store.transaction() as unit:
+        unit.journal(new_request("one", content=b"same", comparable=False))
+        unit.journal(new_request("two", content=b"same"))
+        assert [r.idem for r in unit.find_same("L1", digest, 0)] == ["two"]
+    with store.view() as view:
+        assert [r.idem for r in view.find_same("L1", digest, 0)] == ["two"]
+
+
+def test_a_request_without_an_identity_has_its_number(store: Store) -> None:
+    """journal: any number of requests may have no identity; each is then ``#`` and its number."""
+    with store.transaction() as unit:
+        numbers = [unit.journal(new_request("")) for _ in range(2)]
+        assert [r.idem for r in reversed(unit.requests())] == ["#1", "#2"]
+        unit.journal(new_request(""))
+    with store.view() as view:
+        assert numbers == [1, 2]
+        known = view.find_request("#3")
+        assert known is not None
+        assert known.number == 3
+
+
 def test_events(store: Store) -> None:
     """events: oldest first; of one request or letter, or the newest limit of all; numbered by the store."""
     (number,) = keep(store, "a")

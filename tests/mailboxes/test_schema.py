@@ -18,7 +18,7 @@ from sekisho.mailboxes.migrations.run import engine
 from sekisho.mailboxes.sqlite import SqliteStore
 from sekisho.mailboxes.tables import metadata
 
-from .desk import NOW, furnish, keep
+from .desk import NOW, furnish, keep, new_request
 
 
 def _open(path: Path) -> SqliteStore:
@@ -173,6 +173,7 @@ def test_a_store_of_the_first_release_is_upgraded(tmp_path: Path) -> None:
             " x'00', 0, 1);"
             "INSERT INTO reply (message_id, part, box, uid, created_at, delivered_at, blob_id)"
             " VALUES (1, 0, 'B1', 1, 2, 3, 1), (1, 1, 'B1', 2, 2, NULL, 1);"
+            "UPDATE sqlite_sequence SET seq = 7 WHERE name = 'message';"
         )
     with pytest.raises(UnknownSchema, match="sekisho db upgrade"):
         _open(path)
@@ -184,4 +185,9 @@ def test_a_store_of_the_first_release_is_upgraded(tmp_path: Path) -> None:
         assert box is not None
         assert (box.keys, box.secret, box.pushes) == ((), "", True)
         assert view.answer(1) == b""
+    with store.transaction() as unit:
+        assert unit.journal(new_request("j", lane="L")) == 8  # 2 to 7 were given once
     store.close()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        assert {row[2] for row in connection.execute("PRAGMA foreign_key_list(reply)")} >= {"message"}

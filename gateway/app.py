@@ -22,23 +22,26 @@ import structlog
 from sekisho.gateway import events
 from sekisho.gateway.addressing import Addressing
 from sekisho.gateway.admission import Admission
+from sekisho.gateway.certificates import Certificates
 from sekisho.gateway.clerk import Clerk, ClerkLimits
 from sekisho.gateway.clock import Clock
 from sekisho.gateway.delivery import Couriers, RetryPlan
 from sekisho.gateway.directory import Directory
+from sekisho.gateway.doorkeeper import Doors
 from sekisho.gateway.housekeeping import Housekeeping
 from sekisho.gateway.intake import Intake
+from sekisho.gateway.letterhead import Letterhead
+from sekisho.gateway.listeners import Hall, make_listener
 from sekisho.gateway.partners import Partners
 from sekisho.gateway.passwords import Passwords, hash_password
 from sekisho.gateway.pipeline import Pipeline
 from sekisho.gateway.registry import ensure_box, seed
 from sekisho.gateway.settings import Settings
+from sekisho.gateway.trays import Trays
 from sekisho.handlers import business_codes, catalogue
 from sekisho.mailboxes import Store, open_store
 from sekisho.mailboxes.letters import Dispatch, Window
-from sekisho.transports.smtp import SmtpListener
 from sekisho.transports.smtp_out import SendLimits
-from sekisho.transports.smtp_session import SmtpLimits
 
 __all__ = ["Gateway", "serve"]
 
@@ -99,11 +102,13 @@ class Gateway:
             on_fatal=self._failed,
         )
         delivery = settings.delivery
+        first = next((a for listener in settings.listener for a in listener.centre), "")
+        letterhead = Letterhead(first, settings.gateway.hostname)
         self.couriers = Couriers(
             self.store,
             clock=self.clock,
             on_mark=self.clerk.mark,
-            sender_address=next((a for listener in settings.listener for a in listener.centre), ""),
+            letterhead=letterhead,
             hostname=settings.gateway.hostname,
             limits=SendLimits(keep_alive=delivery.keep_alive_seconds, data_reply=delivery.data_reply_seconds),
             plan=RetryPlan(
@@ -116,6 +121,7 @@ class Gateway:
             port=delivery.port,
             queue_most=settings.limits.outbound_queue,
         )
+        self.certificates = Certificates(settings.certificate, (settings.gateway.hostname, "localhost", "127.0.0.1"))
         self.housekeeping = Housekeeping(
             store=self.store,
             clerk=self.clerk,
@@ -124,21 +130,13 @@ class Gateway:
             retention_days=settings.store.retention_days,
             fetched_days=settings.store.retention_fetched_days,
             journal_days=settings.store.journal_days,
+            certificates=self.certificates,
         )
-        self.listeners = [
-            SmtpListener(
-                name=listener.name,
-                host=listener.host,
-                port=listener.port,
-                mode=listener.mode,
-                centre=listener.centre,
-                submit=self.clerk.submit,
-                hostname=settings.gateway.hostname,
-                limits=_smtp_limits(settings),
-                clock=self.clock.utc,
-            )
-            for listener in settings.listener
-        ]
+        limits = settings.limits
+        self.trays = Trays(self.store, self.clerk, letterhead, self.clock, self.couriers.collected)
+        self.doors = Doors(self.store, self.passwords, tries=limits.login_tries, delay=limits.login_delay)
+        hall = Hall(settings, self.clerk.submit, self.trays, self.doors, self.certificates, self.clock)
+        self.listeners = [make_listener(listener, hall) for listener in settings.listener]
         self._rounds: asyncio.Task[None] | None = None
 
     # The clerk is made before the couriers that it tells, so it tells them through these two.
@@ -160,6 +158,7 @@ class Gateway:
                 added = seed(unit, self.settings.registry.seed, hash_password, self.clock.us())
                 log.info("registry.seeded", **added)
             ensure_box(unit, self.settings.operators.box, self.settings.gateway.hostname)
+        self.certificates.look()
         self.couriers.look()  # what a former run left goes before anything the clerk will commit
         self.clerk.start()
         self.clerk.watch_disk()
@@ -180,6 +179,7 @@ class Gateway:
             await asyncio.gather(self._rounds, return_exceptions=True)
         if self.failure is None:
             await self.clerk.stop()
+        self.doors.close()
         await asyncio.to_thread(self.store.close)
 
 
@@ -206,34 +206,18 @@ def _disk_floor(settings: Settings) -> int:
     return min(settings.limits.free_disk_bytes, share)
 
 
-def _smtp_limits(settings: Settings) -> SmtpLimits:
-    limits = settings.limits
-    return SmtpLimits(
-        max_object=limits.max_object,
-        idle_two_way=limits.smtp_idle_two_way,
-        idle_mail=limits.smtp_idle_mail,
-        transaction=limits.smtp_transaction,
-        session=limits.smtp_session,
-        connections_per_address=limits.connections_address,
-        connections_per_partner=limits.connections_partner,
-        connections_total=limits.connections_total,
-        mime_depth=limits.mime_depth,
-        mime_parts=limits.mime_parts,
-        bad_commands=limits.bad_commands,
-    )
-
-
 async def serve(
     settings: Settings, *, out: TextIO | None = None, gateway_class: Callable[..., Gateway] = Gateway
 ) -> int:
     """Run a gateway until SIGTERM or SIGINT; print the ready line when all listeners are up. The exit code.
 
-    0 after an orderly end, 1 when the store failed (the log says how).
+    SIGHUP reads the certificates again. 0 after an orderly end, 1 when the store failed (the log says how).
     """
     events.configure(settings.log.format, settings.log.level)
     sys.setswitchinterval(0.001)  # the pen and the loop share one interpreter: hand over often
     gateway = gateway_class(settings)
     loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, lambda: gateway.certificates.look(force=True))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, gateway.closed.set)
     listeners = await gateway.start()

@@ -26,7 +26,7 @@ from sekisho.gateway.cli_letters import (
 )
 from sekisho.gateway.cli_store import OPERATOR, Opened, japan, with_store
 from sekisho.gateway.cli_text import SetupFailed, Unacceptable, echo_json, pairs, pieces, table, visible
-from sekisho.mailboxes.letters import Event, Letter, LetterQuery, Request
+from sekisho.mailboxes.letters import PUSHING, Event, Letter, LetterQuery, Request
 from sekisho.mailboxes.store import View
 
 __all__ = ["mailbox"]
@@ -246,7 +246,9 @@ def _timeline(view: View, request: Request, letters: list[Letter]) -> list[tuple
         name = f"letter {letter.number} {letter.output_code}"
         moments.append((letter.created_at, "gateway", "letter.written", f"{name} to {letter.box}"))
         if letter.delivered_at is not None:
-            moments.append((letter.delivered_at, "courier", "letter.delivered", name))
+            # At the other doors the owner of the box comes for it.
+            who = "courier" if letter.door in PUSHING else letter.box
+            moments.append((letter.delivered_at, who, "letter.delivered", f"{name} by {letter.door or 'hand'}"))
         if letter.deleted_at is not None:
             moments.append((letter.deleted_at, "", "letter.deleted", name))
     events = {event.number: event for event in view.events(request=request.number)}
@@ -300,7 +302,7 @@ def _coming(there: Opened, box: str, lines: int, until: float | None) -> Iterato
 @json_option
 @with_store
 def resend(there: Opened, references: tuple[str, ...], *, as_data: bool) -> None:
-    """Deliver letters again: the same bytes under the same Message-ID, due at once, attempts counted anew."""
+    """Offer letters again: the same bytes under the same Message-ID, due at once or waiting to be fetched anew."""
     numbers = []
     for reference in references:
         is_request, number = parse_reference(reference)
@@ -317,7 +319,7 @@ def resend(there: Opened, references: tuple[str, ...], *, as_data: bool) -> None
         echo_json([{"letter": letter.number, "box": letter.box, "uid": letter.uid} for letter in letters])
     else:
         for letter in letters:
-            click.echo(f"letter {letter.number}: due again for {letter.box}")
+            click.echo(f"letter {letter.number}: offered again to {letter.box}")
 
 
 def _resendable(view: View, number: int) -> Letter:
@@ -327,8 +329,8 @@ def _resendable(view: View, number: int) -> Letter:
     if letter.deleted_at is not None:
         raise Unacceptable(f"letter {number}: deleted by its receiver; nothing was resent")
     box = view.box(letter.box)
-    if box is None or "smtp-push" not in box.doors:
-        raise Unacceptable(f"letter {number}: box {letter.box} has no smtp-push door; it is fetched, not sent")
+    if box is None or not box.doors:
+        raise Unacceptable(f"letter {number}: box {letter.box} has no door that it could leave by")
     return letter
 
 

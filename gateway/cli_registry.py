@@ -50,10 +50,12 @@ def box() -> None:
 @click.option("--door", "doors", multiple=True, type=click.Choice(DOORS), help="How letters leave; may be repeated.")
 @click.option("--push", default="", metavar="HOST:PORT", help="Of smtp-push; left out: DNS of the address's domain.")
 @click.option("--password", default="", help="Of the doors that letters are fetched at.")
+@click.option("--apop", is_flag=True, help="Keep the password readable too, for APOP.")
+@click.option("--key", "keys", multiple=True, help="A public key line that opens sftp; may be repeated.")
 @with_store
-def add_box(there: Opened, /, box_id: str, *, address: str, doors: tuple[str, ...], push: str, password: str) -> None:
+def add_box(there: Opened, /, box_id: str, *, address: str, **given: Any) -> None:  # noqa: ANN401 - the options above
     """Make a mailbox. Without --door letters stay in it until an operator looks."""
-    entry = _entry(BoxEntry, id=box_id, address=address, doors=doors, push=push, password=password)
+    entry = _entry(BoxEntry, id=box_id, address=address, **given)
     made = entry.box(hash_password)
     with writing(there, "box.added", box_id) as unit:
         if unit.box(box_id) is not None:
@@ -70,6 +72,8 @@ def add_box(there: Opened, /, box_id: str, *, address: str, doors: tuple[str, ..
 @click.option("--door", "doors", multiple=True, type=click.Choice(DOORS), help="Replaces all doors; may be repeated.")
 @click.option("--push", metavar="HOST:PORT", help='Of smtp-push; "" for DNS of the address\'s domain.')
 @click.option("--password", help="Of the doors that letters are fetched at.")
+@click.option("--apop/--no-apop", default=None, help="Keep the password given with it readable too, for APOP.")
+@click.option("--key", "keys", multiple=True, help="Replaces all public keys; may be repeated.")
 @with_store
 def set_box(there: Opened, /, box_id: str, **given: Any) -> None:  # noqa: ANN401 - the options above
     """Change what is named; letters and their numbers stay."""
@@ -81,8 +85,13 @@ def set_box(there: Opened, /, box_id: str, **given: Any) -> None:  # noqa: ANN40
         if known is None:
             raise Unacceptable(f"{box_id}: no such box; `sekisho box list` shows them")
         _entry(BoxEntry, id=box_id, **{"address": known.address, **changes})
-        if "password" in changes:
-            changes["password_hash"] = hash_password(changes.pop("password"))
+        password, apop = changes.pop("password", ""), changes.pop("apop", None)
+        if apop and not password:
+            raise SetupFailed("--apop keeps a password readable that is given with it: name --password too")
+        if password:
+            changes["password_hash"] = hash_password(password)
+        if password or apop is False:
+            changes["secret"] = password if apop or (apop is None and known.secret) else ""
         unit.put_box(replace(known, **changes))
     click.echo(f"{box_id}: changed")
 
@@ -101,6 +110,7 @@ def list_boxes(there: Opened, /, *, as_data: bool) -> None:
                 "waiting": counts.get(known.id, (0, 0))[1],
                 "doors": list(known.doors),
                 "push": known.push,
+                "keys": len(known.keys),
                 "address": known.address,
             }
             for known in view.boxes()

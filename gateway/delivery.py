@@ -21,14 +21,15 @@ from typing import Final
 
 import structlog
 
-from sekisho.codecs.mime import EDIFACT_TYPE, NACCS_TYPE, build_mail, is_interchange
-from sekisho.gateway.clock import Clock, from_us
+from sekisho.codecs.mime import is_interchange
+from sekisho.gateway.clock import Clock
+from sekisho.gateway.letterhead import Letterhead
 from sekisho.mailboxes.letters import Box, Dispatch, LetterQuery, Mark
 from sekisho.mailboxes.store import Store, View
 from sekisho.transports.base import Outcome, Parcel, Report
 from sekisho.transports.smtp_out import SendLimits, SmtpSender
 
-__all__ = ["Couriers", "RetryPlan", "message_id"]
+__all__ = ["Couriers", "RetryPlan"]
 
 log = structlog.get_logger("sekisho.delivery")
 _AT_ONCE: Final = 64
@@ -66,11 +67,6 @@ class RetryPlan:
             wait = max(wait, self.unknown_after_minutes)
         due = now_us + int(wait * _MINUTE * (1 + random.uniform(0, self.spread)))  # noqa: S311 - spread, no secret
         return due if due <= created_at + self.give_up_hours * 60 * _MINUTE else None
-
-
-def message_id(dispatch: Dispatch, domain: str) -> str:
-    """The one Message-ID of a letter, with its brackets."""
-    return f"<{dispatch.uid}.{dispatch.uid_validity}.{dispatch.box}@{domain}>"
 
 
 def turn(dispatch: Dispatch) -> tuple[int, int]:
@@ -170,8 +166,8 @@ class _Courier:
 class Couriers:
     """All couriers, made when their box first has a letter.
 
-    ``on_mark`` gets the marks; ``sender_address`` is our MAIL FROM and From, its domain the right side of our
-    Message-IDs; ``port`` is used where a box names no host; ``queue_most`` bounds the letters of a box in memory.
+    ``on_mark`` gets the marks; ``letterhead`` writes the mails, its sender is our MAIL FROM; ``port`` is used where a
+    box names no host; ``queue_most`` bounds the letters of a box in memory.
     """
 
     def __init__(
@@ -180,7 +176,7 @@ class Couriers:
         *,
         clock: Clock,
         on_mark: Callable[[Mark], None],
-        sender_address: str,
+        letterhead: Letterhead,
         hostname: str,
         limits: SendLimits,
         plan: RetryPlan | None = None,
@@ -191,8 +187,7 @@ class Couriers:
         self._clock = clock
         self.on_mark = on_mark
         self.plan = plan or RetryPlan()
-        self._sender_address = sender_address
-        self._domain = sender_address.rpartition("@")[2] or hostname
+        self._letterhead = letterhead
         self._hostname = hostname
         self._limits = limits
         self._port = port
@@ -210,15 +205,16 @@ class Couriers:
 
     def parcel(self, box: Box, dispatch: Dispatch) -> Parcel:
         """A letter with its mail around it: the same bytes at every attempt."""
-        data = build_mail(
-            sender=self._sender_address,
-            recipient=box.address,
-            message_id=message_id(dispatch, self._domain),
-            date=from_us(dispatch.created_at),
+        data = self._letterhead.mail(
+            address=box.address,
+            box=box.id,
+            uid_validity=dispatch.uid_validity,
+            uid=dispatch.uid,
+            created_at=dispatch.created_at,
             content=dispatch.content,
-            content_type=EDIFACT_TYPE if is_interchange(dispatch.content) else NACCS_TYPE,
+            is_interchange=is_interchange(dispatch.content),
         )
-        return Parcel(dispatch.number, self._sender_address, box.address, data)
+        return Parcel(dispatch.number, self._letterhead.sender, box.address, data)
 
     def sender_for(self, box: Box) -> SmtpSender:
         """A sender to the box's configured host, or to the DNS address of its domain."""
@@ -321,6 +317,14 @@ class Couriers:
         """A courier has nothing left: if the last look could not see everything, do not wait for the next one."""
         if self._behind and not any(courier.queue for courier in self._couriers.values()):
             self.look()
+
+    def collected(self, box: str, numbers: Iterable[int]) -> None:
+        """These letters left their box through another door: what is not on its way yet stays here."""
+        courier = self._couriers.get(box)
+        if courier is not None and courier.queue:
+            gone = set(numbers)
+            courier.queue = deque(dispatch for dispatch in courier.queue if dispatch.number not in gone)
+            courier.queued -= gone
 
     def marked(self, numbers: Iterable[int]) -> None:
         """The marks of these letters are in the store now."""

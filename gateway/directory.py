@@ -65,11 +65,11 @@ class Directory:
             self._codes[user_code] = view.knows_user_code(user_code)
         return self._codes[user_code]
 
-    def owners(self, view: View, address: str) -> list[str]:
-        """User IDs that registered this sender address."""
-        if address not in self._owners:
-            self._owners[address] = view.owners(address)
-        return self._owners[address]
+    def owners(self, view: View, name: str) -> list[str]:
+        """User IDs that registered this sender address, or (of a name that is no address) whose box it is."""
+        if name not in self._owners:
+            self._owners[name] = view.owners(name) if "@" in name else view.users_of_box(name)
+        return self._owners[name]
 
     def box(self, view: View, box: str) -> Box | None:
         """The box of that id."""

@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 
+from sekisho.gateway.certificates import Certificates
 from sekisho.gateway.clerk import Clerk
 from sekisho.gateway.clock import Clock, from_us, to_us
 from sekisho.gateway.delivery import Couriers
@@ -26,6 +27,8 @@ _NUDGE: Final = 0.2
 """Seconds a delivered mark waits at most for somebody else's commit; lost with a crash it costs one repeated mail."""
 _LOOK: Final = 1.0
 """Seconds between looks for letters that came due, also by another process, and at the disk."""
+_RENEW: Final = 60.0
+"""Seconds until a renewed certificate is shown; SIGHUP does it at once."""
 _PURGE: Final = 600.0
 """Seconds between rounds of purging; days are counted, so nothing depends on it."""
 
@@ -56,7 +59,9 @@ class Housekeeping:
         retention_days: int,
         fetched_days: int,
         journal_days: int,
+        certificates: Certificates | None = None,
     ) -> None:
+        self._certificates = certificates
         self._store, self._clerk, self._couriers, self._clock = store, clerk, couriers, clock
         self._retention_days = retention_days
         self._fetched_days = fetched_days
@@ -71,6 +76,7 @@ class Housekeeping:
             group.create_task(self._every(_LOOK, self._look))
             group.create_task(self._every(_LOOK, self._checkpoint))
             group.create_task(self._every(_PURGE, self.purge))
+            group.create_task(self._every(_RENEW, self._renew))
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -87,6 +93,10 @@ class Housekeeping:
         self._clerk.watch_disk()
         self._couriers.refresh()
         self._couriers.look()
+
+    async def _renew(self) -> None:
+        if self._certificates is not None:
+            self._certificates.look()
 
     async def _checkpoint(self) -> None:
         await asyncio.to_thread(self._store.checkpoint)

@@ -13,7 +13,7 @@ import structlog
 
 from sekisho.codecs.results import ResultCode
 from sekisho.gateway.addressing import Addressee
-from sekisho.mailboxes.letters import PUSH, Dispatch, Event, NewLetter
+from sekisho.mailboxes.letters import Dispatch, Event, NewLetter
 from sekisho.mailboxes.store import Unit
 
 __all__ = ["Processed", "put_letter"]
@@ -65,7 +65,7 @@ def put_letter(
         unit.add_event(Event(now_us, "addressing", "output.strayed", number, None, detail))
         log.warning("output.strayed", request=number, output_code=output_code, user=to.user)
     data = content(to)
-    due = now_us if PUSH in to.box.doors else None
+    due = now_us if to.box.pushes else None
     letter = NewLetter(
         request=number,
         part=part,

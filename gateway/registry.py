@@ -43,6 +43,7 @@ _USER: Final = re.compile(r"[A-Z0-9]{5}(?:[A-Z0-9]{3})?")
 _PASSWORD: Final = re.compile(r"(?=.*[A-Z])(?=.*[0-9])[A-Z0-9]{6,8}")
 _BOX: Final = re.compile(r"[A-Z0-9][A-Z0-9_.-]{0,31}")
 _ADDRESS: Final = re.compile(r"[!-~]+@[A-Za-z0-9.-]+")
+_KEY: Final = re.compile(r"(?:ssh-|ecdsa-|sk-)[A-Za-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}(?: [^\r\n]*)?")
 _PUSH: Final = re.compile(r"(?:\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}")
 _ROMAN: Final = re.compile(r"[ -_]*")
 _HOURS: Final = re.compile(r"(?:[01][0-9]|2[0-3])[0-5][0-9]-(?:(?:[01][0-9]|2[0-3])[0-5][0-9]|2400)")
@@ -116,6 +117,10 @@ class BoxEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """host:port of the smtp-push door; empty: the DNS address of the address's domain."""
     password: str = ""
     """Of the doors that letters are fetched at."""
+    apop: bool = False
+    """Keep the password readable too, because APOP cannot do with a hash of it; TLS is better."""
+    keys: tuple[str, ...] = ()
+    """Public keys that open the sftp door without the password: ``ssh-ed25519 AAAA... comment``."""
 
     def __post_init__(self) -> None:
         """Check what the types cannot say."""
@@ -123,10 +128,14 @@ class BoxEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         _check_address("address", self.address)
         if self.push:
             _check("push", self.push, _PUSH, "host:port")
+        for at, key in enumerate(self.keys):
+            _check(f"keys[{at}]", key, _KEY, "a line of a public key file, like ssh-ed25519 AAAA...")
 
     def box(self, hasher: Callable[[str], str]) -> Box:
         """The box as a store keeps it."""
-        return Box(self.id, self.address, self.doors, self.push, hasher(self.password) if self.password else "")
+        hashed = hasher(self.password) if self.password else ""
+        secret = self.password if self.apop else ""
+        return Box(self.id, self.address, self.doors, self.push, hashed, keys=self.keys, secret=secret)
 
 
 class RouteEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

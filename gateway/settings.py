@@ -8,7 +8,6 @@ Japan time. ``samples/gateway.toml`` shows every key.
 
 from __future__ import annotations
 
-import ipaddress
 import string
 from collections.abc import Sequence
 from datetime import datetime
@@ -20,10 +19,12 @@ from msgspec import Meta, Struct, field, structs
 
 from sekisho.gateway.clock import JAPAN, to_us
 from sekisho.gateway.partners import Partner, problems_of
+from sekisho.gateway.settings_doors import Certificate, Listener
 from sekisho.gateway.strict_toml import read_file, read_table
 
 __all__ = [
     "BUSINESS",
+    "Certificate",
     "Delivery",
     "Gateway",
     "Identity",
@@ -152,6 +153,26 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All connections; above it 421."""
     bad_commands: Count = 20
     """Wrong commands in a session before it is closed, as common mail servers do."""
+    login_tries: Count = 3
+    """Failed logins in a row, of one box or one address, before each further answer is delayed."""
+    login_delay: Annotated[float, Meta(ge=0)] = 5
+    """That delay: guessing becomes slow, and nobody is locked out."""
+    login_seconds: Seconds = 60
+    """Time from connecting to being logged in: ends connections that only wait."""
+    pop3_idle: Seconds = 600
+    """Silence on a POP3 connection: the least that RFC 1939 allows; the centre's mail-style timer is 120."""
+    pop3_session: Seconds = 3600
+    """One POP3 session in all: meanwhile nobody else can open the box."""
+    sftp_idle: Seconds = 600
+    """Silence on an SFTP connection."""
+    sftp_session: Seconds = 86_400
+    """One SFTP connection in all: people leave a window open all day."""
+    sftp_handles: Count = 64
+    """Open files and folders of one SFTP session: each upload takes memory."""
+    sftp_sessions_user: Count = 8
+    """SFTP sessions of one user at once: common clients open four."""
+    sftp_memory: Count = 1024 * 1024
+    """Bytes of an upload kept in memory; the rest spills to a file without a name."""
     lane_backlog_messages: Count = 10_000
     """Requests of one sender that wait to be processed; above it 452, not silence."""
     busy_backlog: Count = 20_000
@@ -174,59 +195,6 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Nesting of MIME parts: deeper is an attack, not a mail."""
     mime_parts: Count = 1000
     """MIME parts of one mail, for the same reason."""
-
-
-class Listener(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """``[[listener]]``: one door that messages come in by."""
-
-    name: Filled
-    """How logs and the ready line call it."""
-    kind: Literal["smtp", "pop3", "sftp", "http"] = "smtp"
-    """The protocol."""
-    mode: Literal["two-way", "mail"] = "two-way"
-    """smtp only. two-way: replies are pushed at once; mail: several requests, replies are fetched later."""
-    address: Filled
-    """host:port to listen on; port 0 takes any free one."""
-    centre: tuple[Filled, ...] = ()
-    """The addresses that mail may be sent to here; any other recipient is refused with 550."""
-
-    def __post_init__(self) -> None:
-        """Check what the types cannot say."""
-        if self.kind != "smtp":
-            raise ValueError("kind", f'"{self.kind}" is not yet in this release; "smtp" is expected')
-        host, port = _split_address(self.address)
-        if not host or not port.isdigit() or int(port) > 65535:
-            raise ValueError("address", f'"{self.address}"; host:port is expected, like "127.0.0.1:2525"')
-        if not self.centre:
-            raise ValueError("centre", "at least one address that mail is sent to is expected")
-        for address in self.centre:
-            if "@" not in address.strip("@"):
-                raise ValueError("centre", f'"{address}" is no mail address')
-
-    @property
-    def host(self) -> str:
-        """The host of ``address``, without the brackets of IPv6."""
-        return _split_address(self.address)[0]
-
-    @property
-    def port(self) -> int:
-        """The port of ``address``."""
-        return int(_split_address(self.address)[1])
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only programs on this machine can reach it."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
-
-
-def _split_address(address: str) -> tuple[str, str]:
-    host, _, port = address.rpartition(":")
-    return host.removeprefix("[").removesuffix("]"), port
 
 
 class Registry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -351,6 +319,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     store: StoreSettings = field(default_factory=StoreSettings)
     limits: Limits = field(default_factory=Limits)
     listener: tuple[Listener, ...] = ()
+    certificate: tuple[Certificate, ...] = ()
     registry: Registry = field(default_factory=Registry)
     log: Log = field(default_factory=Log)
     identity: Identity = field(default_factory=Identity)
@@ -403,8 +372,22 @@ def load(path: Path | str, data: Path | str | None = None) -> Settings:
     folder = path.resolve().parent
     where = Path(data) if data is not None else folder / settings.gateway.data
     seed = settings.registry.seed
+    certificates = [
+        structs.replace(
+            one,
+            certificate=str(folder / one.certificate),
+            key=str(folder / one.key),
+            client_ca=str(folder / one.client_ca) if one.client_ca else "",
+        )
+        for one in settings.certificate
+    ]
+    listeners = [
+        structs.replace(one, host_keys=tuple(str(folder / key) for key in one.host_keys)) for one in settings.listener
+    ]
     return structs.replace(
         settings,
+        listener=tuple(listeners),
+        certificate=tuple(certificates),
         gateway=structs.replace(settings.gateway, data=str(where.resolve())),
         registry=Registry(seed=str(folder / seed) if seed else ""),
         business=BUSINESS | settings.business,
@@ -421,11 +404,18 @@ def _between(settings: Settings) -> list[str]:
         if listener.name in names:
             problems.append(f'listener[{at}].name: "{listener.name}" is the name of another listener')
         names.add(listener.name)
-        if not listener.is_loopback and not settings.gateway.allow_plain:
+        if listener.certificate and listener.certificate not in {one.name for one in settings.certificate}:
+            problems.append(f'listener[{at}].certificate: there is no [[certificate]] named "{listener.certificate}"')
+        if not listener.is_loopback and not listener.encrypts and not settings.gateway.allow_plain:
             problems.append(
                 f'listener[{at}].address: "{listener.address}" can be reached from elsewhere, and {listener.kind} '
-                "carries passwords in the clear; use 127.0.0.1, or set gateway.allow_plain = true"
+                "carries passwords in the clear; use 127.0.0.1 or tls, or set gateway.allow_plain = true"
             )
+    for at, certificate in enumerate(settings.certificate):
+        if certificate.self_signed and settings.gateway.environment == "production":
+            problems.append(f"certificate[{at}].self_signed: is for tests; in production an issuer signs certificates")
+        if certificate.name in {one.name for one in settings.certificate[:at]}:
+            problems.append(f'certificate[{at}].name: "{certificate.name}" is the name of another certificate')
     problems.extend(problems_of(settings.partner))
     for kind in settings.numbers:
         try:
@@ -445,7 +435,7 @@ def warnings(settings: Settings) -> list[str]:
         f'listener "{listener.name}" on {listener.address} takes passwords and declarations without encryption; '
         "everybody on the way can read and change them: put a tunnel or a TLS proxy in front"
         for listener in settings.listener
-        if not listener.is_loopback
+        if not listener.is_loopback and not listener.encrypts
     ]
     if settings.store.url == "memory":
         out.append('store.url = "memory": a restart forgets every message, also those that were answered yes')

@@ -1,6 +1,7 @@
 """mailbox: find, read, follow and resend letters; secrets stay hidden (house 2; reliability 10; decisions, "Rooms")."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -206,10 +207,15 @@ def test_resend_makes_letters_due_again(data: Path) -> None:
 
 
 def test_resend_says_why_not(data: Path) -> None:
-    """A letter whose box has no push door is fetched, not sent; a request is no letter."""
-    sekisho("box", "set", "BRK001", "--door", "pop3", "--data", data)
+    """A box without doors lets nothing out; a request is no letter."""
+    store = open_store("sqlite", data, lambda: NOON)
+    with store.transaction() as unit:
+        box = unit.box("BRK001")
+        assert box is not None
+        unit.put_box(replace(box, doors=()))
+    store.close()
     ran = sekisho("mailbox", "resend", "1", "--data", data)
-    assert (ran.code, "no smtp-push door" in ran.err) == (1, True)
+    assert (ran.code, "no door" in ran.err) == (1, True)
     assert sekisho("mailbox", "resend", "r1", "--data", data).code == 2
     assert sekisho("mailbox", "resend", "x", "--data", data).code == 2
 

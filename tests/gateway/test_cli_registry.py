@@ -156,7 +156,8 @@ def test_boxes_are_added_changed_and_counted(data: Path) -> None:
     done(sekisho("box", "set", "NEW002", "--push", "", "--door", "sftp", "--data", data))
     boxes = {box["id"]: box for box in done(sekisho("box", "list", "--json", "--data", data)).json}
     assert boxes["NEW002"] == {
-        "id": "NEW002", "letters": 0, "waiting": 0, "doors": ["sftp"], "push": "", "address": "N2@MAIL.EXAMPLE",
+        "id": "NEW002", "letters": 0, "waiting": 0, "doors": ["sftp"], "push": "", "keys": 0,
+        "address": "N2@MAIL.EXAMPLE",
     }  # fmt: skip
     assert (boxes["BRK001"]["letters"], boxes["BRK001"]["waiting"]) == (4, 3)
     assert "BOXPASS9" not in sekisho("box", "list", "--json", "--data", data).out

@@ -1,0 +1,112 @@
+"""From settings to listeners: one function a kind.
+
+*Strategy.* A transport gets what it needs as arguments and never sees the settings; which of them it gets stands here
+and nowhere else. A new transport is one function and one line in :data:`_KINDS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from sekisho.gateway.certificates import Certificates
+from sekisho.gateway.clock import Clock
+from sekisho.gateway.settings import Listener, Settings
+from sekisho.transports.base import Doorkeeper, Submit, Tray
+from sekisho.transports.pop3 import Pop3Listener
+from sekisho.transports.pop3_limits import Pop3Limits
+from sekisho.transports.smtp import SmtpListener
+from sekisho.transports.smtp_session import SmtpLimits
+
+__all__ = ["Door", "Hall", "make_listener"]
+
+
+class Door(Protocol):
+    """A listener, whatever it speaks."""
+
+    name: str
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port it listens on, after :meth:`start`."""
+        ...
+
+    async def start(self) -> None:
+        """Begin to listen. Raises OSError when the address cannot be had."""
+        ...
+
+    async def stop(self, grace: float) -> None:
+        """Accept nobody, give what runs ``grace`` seconds, then end."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Hall:
+    """What listeners are built with."""
+
+    settings: Settings
+    submit: Submit
+    tray: Tray
+    doorkeeper: Doorkeeper
+    certificates: Certificates
+    clock: Clock
+
+
+def make_listener(listener: Listener, hall: Hall) -> Door:
+    """The listener that a ``[[listener]]`` table describes. Raises CertificateError for one that cannot be shown."""
+    return _KINDS[listener.kind](listener, hall)
+
+
+def _smtp(listener: Listener, hall: Hall) -> Door:
+    limits = hall.settings.limits
+    return SmtpListener(
+        name=listener.name,
+        host=listener.host,
+        port=listener.port,
+        mode=listener.mode,
+        centre=listener.centre,
+        submit=hall.submit,
+        hostname=hall.settings.gateway.hostname,
+        limits=SmtpLimits(
+            max_object=limits.max_object,
+            idle_two_way=limits.smtp_idle_two_way,
+            idle_mail=limits.smtp_idle_mail,
+            transaction=limits.smtp_transaction,
+            session=limits.smtp_session,
+            connections_per_address=limits.connections_address,
+            connections_per_partner=limits.connections_partner,
+            connections_total=limits.connections_total,
+            mime_depth=limits.mime_depth,
+            mime_parts=limits.mime_parts,
+            bad_commands=limits.bad_commands,
+        ),
+        clock=hall.clock.utc,
+    )
+
+
+def _pop3(listener: Listener, hall: Hall) -> Door:
+    limits = hall.settings.limits
+    return Pop3Listener(
+        name=listener.name,
+        host=listener.host,
+        port=listener.port,
+        tray=hall.tray,
+        doorkeeper=hall.doorkeeper,
+        hostname=hall.settings.gateway.hostname,
+        limits=Pop3Limits(
+            idle=limits.pop3_idle,
+            session=limits.pop3_session,
+            login=limits.login_seconds,
+            connections_per_address=limits.connections_address,
+            connections_total=limits.connections_total,
+            bad_commands=limits.bad_commands,
+        ),
+        tls=hall.certificates.context(listener),
+        implicit_tls=listener.tls == "implicit",
+        require_tls=listener.encrypts,
+        apop=listener.apop,
+    )
+
+
+_KINDS: Final[dict[str, Callable[[Listener, Hall], Door]]] = {"smtp": _smtp, "pop3": _pop3}

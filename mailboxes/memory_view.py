@@ -116,6 +116,18 @@ class MemoryView:
         found = [request for request in self._newest() if before is None or request.number < before]
         return found[: max(limit, 0)]
 
+    def sent_by(
+        self, principal: str, wrapping: str, limit: int = 100, *, quarantined: bool = False
+    ) -> list[tuple[Request, int]]:
+        held = {each.request for each in self._state.quarantined.values() if each.released_at is None}
+        found = [
+            (request, len(self._state.raws[request.number]))
+            for request in self._newest()
+            if principal and request.principal == principal and request.wrapping == wrapping
+            and (request.number in held or not quarantined)
+        ]
+        return found[: max(limit, 0)]
+
     # Letters
     def letter(self, number: int) -> Letter | None:
         return self._state.letters.get(number)

@@ -196,6 +196,16 @@ class SqliteView:
         where = " WHERE ? IS NULL OR m.id < ? ORDER BY m.id DESC LIMIT ?"
         return [_request(row) for row in self._all(_REQUEST + where, before, before, max(limit, 0))]
 
+    def sent_by(
+        self, principal: str, wrapping: str, limit: int = 100, *, quarantined: bool = False
+    ) -> list[tuple[Request, int]]:
+        self._fresh()
+        where = " WHERE m.principal = ? AND m.principal <> '' AND m.wrapping = ?"
+        if quarantined:
+            where += " AND EXISTS (SELECT 1 FROM quarantine q WHERE q.message_id = m.id AND q.released_at IS NULL)"
+        sql = f"{_REQUEST.replace(' FROM ', ', b.size FROM ', 1)}{where} ORDER BY m.id DESC LIMIT ?"
+        return [(_request(row[:-1]), row[-1]) for row in self._all(sql, principal, wrapping, max(limit, 0))]
+
     # Letters
     def letter(self, number: int) -> Letter | None:
         self._fresh()

@@ -83,6 +83,15 @@ class View(Protocol):
         """The newest requests, newest first, below number ``before``."""
         ...
 
+    def sent_by(
+        self, principal: str, wrapping: str, limit: int = 100, *, quarantined: bool = False
+    ) -> list[tuple[Request, int]]:
+        """What somebody whom a transport knows has sent in that wrapping, newest first, with the size of its bytes.
+
+        ``quarantined``: of that what lies in quarantine. An empty ``principal`` has sent nothing.
+        """
+        ...
+
     # Letters
     def letter(self, number: int) -> Letter | None:
         """The letter of that number, deleted ones too."""

@@ -112,6 +112,13 @@ Table(
     Column("answer", LargeBinary),  # what a repeated request is answered; null: nothing was kept
     Column("blob_id", BigInteger, ForeignKey("blob.id"), nullable=False, index=True),
     Index("message_content_tag", "content_tag", sqlite_where=_COMPARABLE, postgresql_where=_COMPARABLE),
+    Index(
+        "message_principal",
+        "principal",
+        "id",
+        sqlite_where=text("principal <> ''"),
+        postgresql_where=text("principal <> ''"),
+    ),
     Index("message_live", "id", sqlite_where=text("state = 0"), postgresql_where=text("state = 0")),
     **_NEVER_AGAIN,
 )

@@ -159,3 +159,21 @@ def test_keys_and_secret_of_a_box(store: Store) -> None:
         box = view.box("B1")
         assert box is not None
         assert (box.keys, box.secret, box.pushes) == (("ssh-ed25519 AAAA",), "S", False)
+
+
+def test_what_a_principal_has_sent(store: Store) -> None:
+    """sent_by: newest first with sizes, of one wrapping; of that what lies in quarantine; nobody has sent nothing."""
+    with store.transaction() as unit:
+        for name, principal, wrapping in [
+            ("a", "B1", "bare"), ("b", "B2", "bare"), ("c", "B1", "mail"), ("d", "B1", "bare"), ("e", "", "bare"),
+        ]:  # fmt: skip
+            unit.journal(new_request(name, principal=principal, wrapping=wrapping))
+        entry = unit.quarantine(1, "A0016", 5)
+    with store.view() as view:
+        assert [(request.idem, size) for request, size in view.sent_by("B1", "bare")] == [("d", 5), ("a", 5)]
+        assert [request.number for request, _ in view.sent_by("B1", "bare", 1)] == [4]
+        assert [request.number for request, _ in view.sent_by("B1", "bare", quarantined=True)] == [1]
+        assert view.sent_by("", "bare") == []
+    with store.transaction() as unit:
+        unit.release(entry, 6)
+        assert unit.sent_by("B1", "bare", quarantined=True) == []

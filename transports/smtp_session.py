@@ -71,8 +71,8 @@ class SmtpLimits:
     """Files of one mail; the same. Item tables have room for 10 or 20 names."""
     bad_commands: int = 20
     """Refused commands in a session before 421. Postfix has the same default."""
-    login_tries: int = 3
-    """Failed logins in a session; the last is answered 421."""
+    failed_logins: int = 6
+    """Failed logins in a session; the last is answered 421. Clients try each mechanism in turn: three tries of two."""
     tls_handshake: float = 30.0
     """From STARTTLS, or from connecting where TLS comes first, to the end of the handshake."""
 
@@ -130,6 +130,8 @@ def parse_path(argument: bytes) -> tuple[str, Parameters] | None:
 class SmtpSession:
     """One conversation. ``centre`` holds the recipient addresses in upper case; ``pool`` is shared by the listener.
 
+    ``other_centre`` are the addresses of the other environment, refused with the name of this one.
+
     ``mail`` and ``verb`` are set while the session waits for :meth:`answer`; ``closing`` is the reason (``quit``, ``bad
     commands``, ``stopping``) why the connection is to be closed after the replies are written; ``transactions`` and
     ``mails`` count MAIL commands and complete mails.
@@ -137,9 +139,11 @@ class SmtpSession:
 
     __slots__ = (
         "_centre",
+        "_environment",
         "_hostname",
         "_kept",
         "_limits",
+        "_other_centre",
         "_partner",
         "_pool",
         "_reader",
@@ -157,8 +161,19 @@ class SmtpSession:
         "verb",
     )
 
-    def __init__(self, hostname: str, centre: frozenset[str], limits: SmtpLimits, pool: Pool) -> None:
+    def __init__(
+        self,
+        hostname: str,
+        centre: frozenset[str],
+        limits: SmtpLimits,
+        pool: Pool,
+        *,
+        other_centre: frozenset[str] = frozenset(),
+        environment: str = "",
+    ) -> None:
         self._hostname = hostname.encode("ascii")
+        self._other_centre = other_centre
+        self._environment = environment
         self._centre = centre
         self._limits = limits
         self._pool = pool
@@ -299,8 +314,12 @@ class SmtpSession:
         return self._hello(argument, b"250 %b\r\n", extended=False)
 
     def _ehlo(self, argument: bytes) -> bytes:
-        offers = b"250-%%b\r\n250-SIZE %d\r\n250-8BITMIME\r\n250 PIPELINING\r\n" % self._limits.max_object
-        return self._hello(argument, offers, extended=True)
+        lines = [b"%b", *self._offers()]
+        reply = b"".join(b"250-%b\r\n" % line for line in lines[:-1]) + b"250 %b\r\n" % lines[-1]
+        return self._hello(argument, reply, extended=True)
+
+    def _offers(self) -> list[bytes]:
+        return [b"SIZE %d" % self._limits.max_object, b"8BITMIME", b"PIPELINING"]
 
     def _hello(self, argument: bytes, reply: bytes, *, extended: bool) -> bytes:
         name = argument.strip().decode("ascii", "backslashreplace")
@@ -324,14 +343,21 @@ class SmtpSession:
             if name == "SIZE" and value.isdecimal() and len(value) <= 20:
                 if int(value) > self._limits.max_object:
                     return b"552 5.3.4 Message too long\r\n"
-            elif name != "BODY" or value.upper() not in ("7BIT", "8BITMIME"):
-                return self._refuse(b"555 5.5.4 Parameter not supported\r\n")
+            else:
+                refusal = self._parameter_refused(name, value)
+                if refusal:
+                    return self._refuse(refusal)
         if not self._speak_for(path[0].upper()):
             self.closing = "too many of one sender"
             return b"421 4.7.0 Too many connections of this sender, try again later\r\n"
         self._sender = path[0]
         self.transactions += 1
         return b"250 2.1.0 OK\r\n"
+
+    def _parameter_refused(self, name: str, value: str) -> bytes:
+        if name == "BODY" and value.upper() in ("7BIT", "8BITMIME"):
+            return b""
+        return b"555 5.5.4 Parameter not supported\r\n"
 
     def _rcpt(self, argument: bytes) -> bytes:
         if self._sender is None:
@@ -344,6 +370,9 @@ class SmtpSession:
         if path[1]:
             return self._refuse(b"555 5.5.4 Parameter not supported\r\n")
         if path[0].upper() not in self._centre:
+            if path[0].upper() in self._other_centre:
+                here = self._environment.encode("ascii", "replace")
+                return self._refuse(b"550 5.1.1 This is the %b environment, not that of this address\r\n" % here)
             return self._refuse(b"550 5.1.1 No such recipient here\r\n")
         if self._recipient is not None:
             return b"452 4.5.3 One recipient per mail\r\n"

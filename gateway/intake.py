@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from sekisho.codecs import mime
-from sekisho.codecs.envelope import Attachment, Envelope, Wrapping
+from sekisho.codecs.envelope import Envelope, Wrapping
 from sekisho.codecs.header import CARRY, INPUT_ID
 from sekisho.codecs.mime import is_interchange
 from sekisho.gateway.clock import from_us, to_us
@@ -158,7 +158,7 @@ class Intake:
 
     def _known(self, number: int, digest: str, envelope: Envelope, unit: Unit, now_us: int) -> Taken:
         """The same transport id again: the same answer and the same replies, or a conflict."""
-        if digest != content_digest(envelope.content):
+        if digest != content_digest(envelope.content) or not _same_files(envelope, unit, number):
             unit.add_event(Event(now_us, "intake", "request.conflicted", number, None, envelope.transport_id))
             log.error("request.conflicted", request=number, transport_id=_ascii(envelope.transport_id))
             return Taken(Receipt(Verdict.REFUSED, "this Message-ID was used for another message", number, True))
@@ -186,7 +186,14 @@ class Intake:
             since = to_us(envelope.received_at) - self._window_us
             same = unit.find_same(taken.lane, content_digest(content), since)
             first = next(
-                (r for r in reversed(same) if r.number < taken.number and r.result.startswith(("00000", "W"))), None
+                (
+                    r
+                    for r in reversed(same)
+                    if r.number < taken.number
+                    and r.result.startswith(("00000", "W"))
+                    and _same_files(envelope, unit, r.number)
+                ),
+                None,
             )
         if first is None:
             self._compare(taken, envelope, unit, now_us)
@@ -237,9 +244,9 @@ def reopened(unit: Unit, number: int) -> Envelope:
     if request is None:
         raise LookupError(number)
     if request.wrapping == Wrapping.MAIL:
-        content, attachments = unwrapped(raw)
+        opened = unwrapped(raw)
     else:
-        content, attachments = raw, ()
+        opened = mime.Unwrapped(raw)
     return Envelope(
         transport=request.transport,
         received_at=from_us(request.received_at),
@@ -247,21 +254,26 @@ def reopened(unit: Unit, number: int) -> Envelope:
         sender=request.sender,
         recipient=request.recipient,
         raw=raw,
-        content=content,
+        content=opened.content,
         wrapping=Wrapping(request.wrapping),
         content_type=request.content_type,
-        attachments=attachments,
+        attachments=opened.attachments,
         transport_id=request.transport_id,
         principal=request.principal,
         parent=request.parent,
         conversation=request.conversation,
+        faults=opened.faults,
     )
 
 
-def unwrapped(raw: bytes) -> tuple[bytes, tuple[Attachment, ...]]:
-    """Content and attachments of a mail; what cannot be taken apart has neither, and so lies in quarantine."""
+def unwrapped(raw: bytes) -> mime.Unwrapped:
+    """A mail taken apart; what cannot be has no content, and so lies in quarantine."""
     try:
-        opened = mime.unwrap(raw)
+        return mime.unwrap(raw)
     except mime.MimeError:
-        return b"", ()
-    return opened.content, opened.attachments
+        return mime.Unwrapped(b"")
+
+
+def _same_files(envelope: Envelope, unit: Unit, number: int) -> bool:
+    """Whether a mail brings the files of an earlier one: a message is the same only with the same files."""
+    return envelope.wrapping != Wrapping.MAIL or unwrapped(unit.raw(number)).attachments == envelope.attachments

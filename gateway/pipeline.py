@@ -170,6 +170,8 @@ class Pipeline:
         content, header, account = way.envelope.content, way.header, way.account
         if len(content) > self._message_bytes:
             raise Refusal([ResultCode("E0001")], "length")
+        if way.envelope.faults:
+            raise Refusal(way.envelope.faults, "attachments")
         body = content[BODY_START:]
         if header.length.isdigit() and int(header.length) == len(content) - 2 and content.endswith(b"\r\n"):
             body = body[:-2]  # one CRLF after the end; the header's finding says so

@@ -190,8 +190,8 @@ class EbmsPartner(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     """StatusRequest: answer, refuse with UnAuthorized, or say nothing."""
     external_references: bool = False
     """Take a Manifest that names things outside the message; they are never fetched."""
-    max_part: Annotated[int, Meta(ge=1)] = 700_000
-    """Bytes of the payload that is the message: the NACCS limit. Files are bounded by ``max_message`` only."""
+    max_part: Annotated[int, Meta(ge=1)] = 12 * 1024 * 1024
+    """Bytes of one payload, decoded. A message above the 700,000 of NACCS is taken and answered by its business."""
     max_message: Annotated[int, Meta(ge=1)] = 12 * 1024 * 1024
     """Bytes of an HTTP body."""
     tolerances: tuple[Filled, ...] = ()
@@ -217,6 +217,10 @@ class EbmsPartner(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
             raise ValueError("signing_key", "signing_key and signing_certificate are expected where we sign")
         if self.signature == "require" and not self.signing_certificates:
             raise ValueError("signing_certificates", "his certificates are expected where he must sign")
+        if self.ack_signed and not (self.signature != "none" and self.signing_certificates):
+            raise ValueError("ack_signed", "needs a signature and his signing_certificates to check them with")
+        if self.replies_in_response and not (self.url or self.pull):
+            raise ValueError("sync_reply", "needs a url or a pull for replies that come too late for the response")
         if bool(self.tls_certificate) != bool(self.tls_key):
             raise ValueError("tls_key", "tls_certificate and tls_key go together")
         if bool(self.basic_user) != bool(self.basic_password_file):

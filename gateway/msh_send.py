@@ -1,0 +1,187 @@
+"""Reliable sending: what one attempt to post a letter came to, and when the next one is due.
+
+*Strategy.* The house's couriers own the order and the timers; this is their sender for partners with an endpoint. An
+attempt posts the bytes that were kept, and its end is one of the couriers' four: delivered when the Acknowledgment is
+there (or none is agreed), *unknown* while it is waited for, deferred for what heals by itself, refused for what does
+not. Retries are counted by the letter and end with the agreement's count or duration, an interval after the last
+attempt, as DeliveryFailure (items 41 to 45).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from sekisho.codecs.ebms.reading import read
+from sekisho.codecs.ebms.values import EbFault, EbMessage
+from sekisho.gateway.clock import Clock
+from sekisho.gateway.ebms_partners import EbmsPartner
+from sekisho.gateway.msh_content import body_of
+from sekisho.gateway.msh_letters import LetterGone, LetterMessages
+from sekisho.gateway.msh_profiles import Profile
+from sekisho.mailboxes.letters import SentMessage
+from sekisho.transports.base import Outcome, Parcel, Report
+from sekisho.transports.ebms import EbmsSender, Posted
+
+__all__ = ["EbmsCourier", "EbmsPlan"]
+
+log = structlog.get_logger("sekisho.ebms")
+_RECOVERABLE: Final = frozenset({408, 425, 429})
+"""4xx that heal by themselves (item 12)."""
+_FINAL: Final = frozenset({501, 505, 510})
+"""5xx that do not (item 12)."""
+_FAULT: Final = b"Fault>"
+_HEAL: Final = (b":Server<", b">Server<")
+
+
+@dataclass(frozen=True, slots=True)
+class EbmsPlan:
+    """When to try again, by the agreement; the shape of the house's own plan.
+
+    There is always a next time until the letter is delivered or refused, because the end needs its attempt too: that
+    is when :class:`EbmsCourier` sees that there is none left.
+    """
+
+    agreed: EbmsPartner
+
+    def next_due(self, outcome: Outcome, attempts: int, created_at: int, now_us: int) -> int | None:  # noqa: ARG002 (the house's shape)
+        """The next attempt after one that ended so; None: none."""
+        if outcome in (Outcome.DELIVERED, Outcome.REFUSED):
+            return None
+        return now_us + int(self.agreed.retry_interval_seconds * 1_000_000)
+
+
+class EbmsCourier:
+    """Posts the letters of one box; what a house's courier calls its sender.
+
+    ``judge`` is the message service handler's check of a signal that came back in the response (parties, signature);
+    ``settled`` waits until no answer to a request of this box is being written that would take a letter along.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        letters: LetterMessages,
+        clock: Clock,
+        judge: Callable[[Profile, EbMessage], Awaitable[None]],
+        settled: Callable[[str], Awaitable[None]],
+    ) -> None:
+        if profile.target is None:
+            raise ValueError(f'"{profile.name}" has no url')
+        self.profile = profile
+        self._letters = letters
+        self._clock = clock
+        self._judge = judge
+        self._settled = settled
+        self._sender = EbmsSender(profile.target)
+
+    async def send(self, parcels: Sequence[Parcel], report: Callable[[Report], None]) -> None:
+        """Try each letter once, in order. After one that could not be delivered for now the rest waits with it."""
+        await self._settled(self.profile.agreed.box)
+        for at, parcel in enumerate(parcels):
+            outcome, text = await self._deliver(parcel.number)
+            report(Report(parcel.number, outcome, text))
+            if outcome is Outcome.DEFERRED:
+                for other in parcels[at + 1 :]:
+                    report(Report(other.number, Outcome.DEFERRED, "waits behind another letter"))
+                return
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._sender.close()
+
+    async def _deliver(self, letter: int) -> tuple[Outcome, str]:
+        try:
+            sent = await self._letters.message_for(self.profile, letter)
+        except LetterGone as gone:
+            log.warning("ebms.letter_unsent", partner=self.profile.name, letter=letter, text=str(gone))
+            return Outcome.REFUSED, str(gone)
+        over = self._over(sent)
+        if over:
+            state, text = over
+            await self._letters.failed(sent, state, text)
+            return Outcome.REFUSED, f"DeliveryFailure: {text}"
+        posted = await self._sender.post(sent.content_type, sent.content)
+        outcome, text = await self._outcome(sent, posted)
+        log.info("ebms.posted", partner=self.profile.name, letter=letter, message_id=sent.message_id,
+                 outcome=outcome.value, text=text)  # fmt: skip
+        return outcome, text
+
+    def _over(self, sent: SentMessage) -> tuple[str, str] | None:
+        """Whether nothing is left to try, and why (item 41)."""
+        agreed = self.profile.agreed
+        if self._letters.attempts(sent.letter) > agreed.retries:
+            return "failed", f"no Acknowledgment after {agreed.retries + 1} attempts"
+        if self._clock.us() >= sent.expires_at:
+            return "expired", f"no Acknowledgment within {agreed.persist_duration_seconds:g} s"
+        return None
+
+    async def _outcome(self, sent: SentMessage, posted: Posted) -> tuple[Outcome, str]:
+        if posted.outcome == "unreached":
+            return Outcome.DEFERRED, posted.text
+        if posted.outcome == "unknown":
+            return Outcome.UNKNOWN, posted.text
+        message = await self._read(posted) if posted.body else None
+        if message is not None:
+            judged = await self._signal(sent, message)
+            if judged is not None:
+                return judged
+        status, text = posted.status, posted.text
+        if 200 <= status < 300:
+            return await self._accepted(sent)
+        if status in _RECOVERABLE:
+            return Outcome.DEFERRED, text
+        if status < 500 or status in _FINAL or (status == 500 and _is_client_fault(posted.body)):
+            await self._letters.failed(sent, "failed", text)
+            return Outcome.REFUSED, text
+        return Outcome.DEFERRED, text
+
+    async def _accepted(self, sent: SentMessage) -> tuple[Outcome, str]:
+        """2xx without a word: taken, and done where nothing more was agreed."""
+        if self.profile.agreed.ack == "never":
+            await self._letters.taken(self.profile, sent)
+            return Outcome.DELIVERED, ""
+        return Outcome.UNKNOWN, "waiting for the Acknowledgment"
+
+    async def _signal(self, sent: SentMessage, message: EbMessage) -> tuple[Outcome, str] | None:
+        """What an ebMS message in the response says about ours; None: nothing that ends the attempt."""
+        try:
+            await self._judge(self.profile, message)
+            if message.acknowledgment is not None and message.acknowledgment.ref_to == sent.message_id:
+                await self._letters.acknowledged(self.profile, message)
+                return Outcome.DELIVERED, ""
+        except EbFault as fault:
+            log.warning("ebms.response_refused", partner=self.profile.name, message_id=sent.message_id,
+                        error=str(fault))  # fmt: skip
+            return Outcome.UNKNOWN, f"the answer was not acceptable: {fault.code}"
+        errors = message.errors
+        if errors is None:
+            log.warning("ebms.response_ignored", partner=self.profile.name, message_id=sent.message_id,
+                        kind=message.kind)  # fmt: skip
+            return None
+        text = "; ".join(f"{one.code} {one.text}".strip() for one in errors.errors)[:500]
+        if errors.highest == "Warning":
+            log.warning("ebms.warned", partner=self.profile.name, message_id=sent.message_id, text=text)
+            return None
+        await self._letters.failed(sent, "failed", text)
+        return Outcome.REFUSED, text
+
+    async def _read(self, posted: Posted) -> EbMessage | None:
+        """The message in a response; None if it is none: a proxy's page, a SOAP Fault."""
+        tolerances = frozenset(self.profile.agreed.tolerances)
+        body = body_of(posted.content_type, posted.body, 0)
+        try:
+            return await asyncio.to_thread(read, posted.content_type, body, tolerances=tolerances)
+        except EbFault as fault:
+            log.info("ebms.response_unread", partner=self.profile.name, status=posted.status, error=str(fault))
+            return None
+
+
+def _is_client_fault(body: bytes) -> bool:
+    """Whether a SOAP Fault says that the message itself is at fault: all but the fault code Server does."""
+    return _FAULT in body and not any(code in body for code in _HEAL)

@@ -229,11 +229,11 @@ class Pop3Session:
             return self._told(_error("SYS/TEMP", trouble))
         return self._told(b"+OK %d letters collected\r\n" % self.deleted)
 
-    def upgraded(self) -> None:
-        """TLS is on: nothing that was said before it counts any more (RFC 2595 section 4)."""
-        self.want = None
+    def upgraded(self) -> bytes:
+        """TLS is on, and what is fed from now on came inside it; what was said before does not count (RFC 2595 4)."""
         self.secure = True
-        self._data, self._at, self._name = b"", 0, ""
+        self._name = ""
+        return self._told(b"")
 
     def retire(self, *, now: bool = False) -> bytes:
         """End the conversation if nobody is logged in, or ``now``; returns what is said about it."""

@@ -25,6 +25,7 @@ PING: Final = "Ping"
 PONG: Final = "Pong"
 STATUS_REQUEST: Final = "StatusRequest"
 STATUS_RESPONSE: Final = "StatusResponse"
+MSH_ACTIONS: Final = frozenset({ACKNOWLEDGMENT, MESSAGE_ERROR, PING, PONG, STATUS_REQUEST, STATUS_RESPONSE})
 
 NEXT_MSH: Final = "urn:oasis:names:tc:ebxml-msg:actor:nextMSH"
 TO_PARTY_MSH: Final = "urn:oasis:names:tc:ebxml-msg:actor:toPartyMSH"
@@ -87,7 +88,7 @@ LINE_ENDS: Final = "line-ends"
 UNNAMED_PART: Final = "unnamed-part"
 
 NOTES: Final[dict[str, str]] = {
-    BASE64_PART: "a part came as base64 or quoted-printable; over HTTP binary is meant (checklist 5)",
+    BASE64_PART: "a part came as base64; over HTTP binary is meant (checklist 5)",
     MISSING_TYPE_PARAMETER: "multipart/related has no type parameter",
     LINE_ENDS: "MIME lines end with LF alone",
     UNNAMED_PART: "a part that the Manifest does not name",

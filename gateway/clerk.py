@@ -112,6 +112,8 @@ class Clerk:
         self._writing = False
         """A batch is open, in the loop or in the pen."""
         self._called = False
+        self._seen = 0
+        """Jobs that waited when the loop was last asked for more."""
         self._deferred_next = False
         self._stopping = False
         self._waiting_bytes = 0
@@ -213,6 +215,12 @@ class Clerk:
         self._called = False
         if self._writing or self._dead:
             return
+        if self._seen < len(self._jobs) < self._limits.batch_messages:
+            # The last round of the loop has brought something, so the sockets may hold more; no time passes with it.
+            self._seen = len(self._jobs)
+            self._wake()
+            return
+        self._seen = 0
         lanes = self._writer.lanes
         if lanes.ready and (self._deferred_next or not self._jobs):
             # In a commit of its own: nobody's yes waits for it but who comes meanwhile.

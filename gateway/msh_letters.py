@@ -68,16 +68,15 @@ class LetterMessages:
         *,
         expires: bool = True,
         receipt: Acknowledgment | None = None,
-        beside: Callable[[Unit, SentMessage], None] | None = None,
     ) -> SentMessage:
         """The message of a letter: the one that is under way, or a new one, which is on disk when this returns.
 
-        ``expires``: it will be sent by retries. ``receipt`` acknowledges a request in the same message; ``beside`` is
-        run in the transaction that keeps a new one. Raises :class:`LetterGone`.
+        ``expires``: it will be sent by retries. ``receipt`` acknowledges a request in the same message, where that is a
+        new one. Raises :class:`LetterGone`.
         """
         making = self._making.get(letter)
         if making is None:
-            making = asyncio.create_task(self._make(profile, letter, expires, receipt, beside))
+            making = asyncio.create_task(self._make(profile, letter, expires, receipt))
             self._making[letter] = making
             making.add_done_callback(lambda _: self._making.pop(letter, None))
         return await asyncio.shield(making)
@@ -88,14 +87,13 @@ class LetterMessages:
         number: int,
         expires: bool,
         receipt: Acknowledgment | None,
-        beside: Callable[[Unit, SentMessage], None] | None,
     ) -> SentMessage:
         with self._store.view() as view:
             letter = view.letter(number)
             if letter is None or letter.state == "deleted" or (letter.state == "delivered" and not letter.due_at):
                 raise LetterGone("the letter has left its box")
             sent = view.sent_for(number)
-            if sent is not None and sent.state == "waiting" and sent.partner == profile.name and receipt is None:
+            if sent is not None and sent.state == "waiting" and sent.partner == profile.name:
                 return sent
             content = view.content(number)
             request = view.request(letter.request)
@@ -120,13 +118,7 @@ class LetterMessages:
         now = self._clock.us()
         until = now + int(profile.agreed.persist_duration_seconds * 1_000_000) if expires else _EVER
         made = SentMessage(message.header.message_id, number, profile.name, wire.content_type, wire.body, now, until)
-
-        def keep(unit: Unit) -> None:
-            unit.put_sent(made)
-            if beside is not None:
-                beside(unit, made)
-
-        await asyncio.wrap_future(self._call(keep))
+        await asyncio.wrap_future(self._call(lambda unit: unit.put_sent(made)))
         return made
 
     # What became of them -----------------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from sekisho.codecs.ebms.names import MISSING_XPATH, SHA1_TOLERATED
 from sekisho.codecs.ebms.signing import Signer, Verifier
 from sekisho.codecs.ebms.values import EbFault, Header, Party
 from sekisho.gateway.ebms_partners import EbmsPartner
@@ -166,16 +166,22 @@ class Profiles:
                 signer = Signer(key, shown)
             except ValueError as error:
                 raise _unusable(agreed, "signing_key", agreed.signing_key, str(error)) from error
-            trusted = [self._read(agreed, "signing_certificates", name) for name in agreed.signing_certificates]
-            for pem in trusted:
-                self._note(agreed, "their signing", pem)
-            if trusted:
-                verifier = Verifier(
-                    trusted,
-                    allow_sha1=SHA1_TOLERATED in agreed.tolerances,
-                    allow_missing_xpath=MISSING_XPATH in agreed.tolerances,
-                )
+            if agreed.signing_certificates:
+                verifier = self._verifier(agreed)
         return Profile(agreed, agreed.us.party, agreed.them.party, self._target(agreed), signer, verifier)
+
+    def _verifier(self, agreed: EbmsPartner) -> Verifier:
+        trusted = []
+        for name in agreed.signing_certificates:
+            pem = self._read(agreed, "signing_certificates", name)
+            self._note(agreed, "their signing", pem)
+            for one in self._certificates(agreed, "signing_certificates", pem):
+                trusted.append(one.public_bytes(Encoding.PEM))
+        try:
+            return Verifier(trusted, tolerances=frozenset(agreed.tolerances))
+        except ValueError as error:
+            names = ", ".join(agreed.signing_certificates)
+            raise _unusable(agreed, "signing_certificates", names, str(error)) from error
 
     def _target(self, agreed: EbmsPartner) -> Target | None:
         if not agreed.url:

@@ -59,7 +59,8 @@ class EbmsCourier:
     """Posts the letters of one box; what a house's courier calls its sender.
 
     ``judge`` is the message service handler's check of a signal that came back in the response (parties, signature);
-    ``settled`` waits until no answer to a request of this box is being written that would take a letter along.
+    ``settled`` waits until the answers to this box's requests that are being written are done, and gives the letters
+    that went along with one: these are not posted as well, unless their Acknowledgment stays out.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class EbmsCourier:
         letters: LetterMessages,
         clock: Clock,
         judge: Callable[[Profile, EbMessage], Awaitable[None]],
-        settled: Callable[[str], Awaitable[None]],
+        settled: Callable[[str], Awaitable[frozenset[int]]],
     ) -> None:
         if profile.target is None:
             raise ValueError(f'"{profile.name}" has no url')
@@ -82,8 +83,11 @@ class EbmsCourier:
 
     async def send(self, parcels: Sequence[Parcel], report: Callable[[Report], None]) -> None:
         """Try each letter once, in order. After one that could not be delivered for now the rest waits with it."""
-        await self._settled(self.profile.agreed.box)
+        said = await self._settled(self.profile.agreed.box)
         for at, parcel in enumerate(parcels):
+            if parcel.number in said:
+                report(Report(parcel.number, Outcome.UNKNOWN, "went with an answer; waiting for the Acknowledgment"))
+                continue
             outcome, text = await self._deliver(parcel.number)
             report(Report(parcel.number, outcome, text))
             if outcome is Outcome.DEFERRED:

@@ -2,7 +2,7 @@
 
 *Strategy.* A message is made from values, written and, where it was agreed, signed; what leaves here is bytes
 that are kept and sent as they are. Ids, boundaries and times are made here and nowhere else. Signing takes a
-millisecond or more of a processor, so it happens in a thread of its own; everything else is quick enough for the loop.
+millisecond or more of a processor, so it happens in threads of its own; everything else is quick enough for the loop.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from sekisho.codecs.ebms.values import (
     Party,
     Payload,
     Service,
+    Severity,
     StatusResponse,
     Wire,
 )
@@ -49,6 +50,8 @@ __all__ = ["Answered", "Speaker", "content_of", "keep_answer", "kept_answer"]
 
 _SIGNALS: Final = Service(MSH_SERVICE)
 _MEDIA_TYPES: Final = {"naccs": "text/plain", "edifact": "application/EDIFACT", "xml": "text/xml"}
+_SIGNERS: Final = 2
+"""Threads that sign and verify; RSA runs beside the loop, the rest of the work does not."""
 _PROVISIONAL: Final = b"Pending: business-reply\r\n"
 
 
@@ -89,10 +92,10 @@ class Speaker:
     def __init__(self, *, domain: str, clock: Clock) -> None:
         self._domain = domain
         self._clock = clock
-        self._signing = ThreadPoolExecutor(1, "sekisho-sign")
+        self._signing = ThreadPoolExecutor(_SIGNERS, "sekisho-sign")
 
     def close(self) -> None:
-        """End its thread."""
+        """End its threads."""
         self._signing.shutdown(wait=False, cancel_futures=True)
 
     def new_id(self, name: str = "") -> str:
@@ -132,7 +135,7 @@ class Speaker:
 
     def error(self, profile: Profile | None, header: Header, errors: Sequence[EbError]) -> EbMessage:
         """A MessageError about a message; without a profile the parties are those it names, the other way round."""
-        highest = "Error" if any(one.severity == "Error" for one in errors) else "Warning"
+        highest: Severity = "Error" if any(one.severity == "Error" for one in errors) else "Warning"
         return EbMessage(self._signal(profile, header, MESSAGE_ERROR), errors=ErrorList(highest, tuple(errors)))
 
     def pong(self, profile: Profile, ping: EbMessage) -> EbMessage:

@@ -64,7 +64,7 @@ class SshConnection(asyncssh.SSHServerConnection):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet, or refuse with a line of text, as SSH allows before the greeting (RFC 4253, 4.2)."""
-        self.wire = wire = transport  # type: ignore[assignment]
+        self.wire = transport  # type: ignore[assignment]
         name = transport.get_extra_info("peername") or ("", 0)
         self.host = name[0]
         self.peer = f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"

@@ -134,7 +134,12 @@ class House:
         """Where the listener listens."""
         return self.listener.address[1]
 
-    async def connect(self, box: str = BOX, password: str | None = PASSWORD, **options: Any) -> asyncssh.SSHClientConnection:  # noqa: ANN401 (asyncssh's own)
+    async def connect(
+        self,
+        box: str = BOX,
+        password: str | None = PASSWORD,
+        **options: Any,  # noqa: ANN401 (asyncssh's own)
+    ) -> asyncssh.SSHClientConnection:
         """An SSH connection of a foreign library; its host key is checked."""
         return await asyncssh.connect(
             "127.0.0.1",

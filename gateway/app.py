@@ -28,6 +28,7 @@ from sekisho.gateway.clock import Clock
 from sekisho.gateway.delivery import Couriers, RetryPlan
 from sekisho.gateway.directory import Directory
 from sekisho.gateway.doorkeeper import Doors
+from sekisho.gateway.history import Sent
 from sekisho.gateway.housekeeping import Housekeeping
 from sekisho.gateway.intake import Intake
 from sekisho.gateway.letterhead import Letterhead
@@ -135,7 +136,15 @@ class Gateway:
         limits = settings.limits
         self.trays = Trays(self.store, self.clerk, letterhead, self.clock, self.couriers.collected)
         self.doors = Doors(self.store, self.passwords, tries=limits.login_tries, delay=limits.login_delay)
-        hall = Hall(settings, self.clerk.submit, self.trays, self.doors, self.certificates, self.clock)
+        hall = Hall(
+            settings=settings,
+            submit=self.clerk.submit,
+            tray=self.trays,
+            history=Sent(self.store),
+            doorkeeper=self.doors,
+            certificates=self.certificates,
+            clock=self.clock,
+        )
         self.listeners = [make_listener(listener, hall) for listener in settings.listener]
         self._rounds: asyncio.Task[None] | None = None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Protocol
 
 from sekisho.gateway.certificates import Certificates
@@ -16,6 +17,8 @@ from sekisho.gateway.settings import Listener, Settings
 from sekisho.transports.base import Doorkeeper, Submit, Tray
 from sekisho.transports.pop3 import Pop3Listener
 from sekisho.transports.pop3_limits import Pop3Limits
+from sekisho.transports.sftp import SftpListener, ensure_host_key
+from sekisho.transports.sftp_shared import History, SftpLimits
 from sekisho.transports.smtp import SmtpListener
 from sekisho.transports.smtp_session import SmtpLimits
 
@@ -48,6 +51,7 @@ class Hall:
     settings: Settings
     submit: Submit
     tray: Tray
+    history: History
     doorkeeper: Doorkeeper
     certificates: Certificates
     clock: Clock
@@ -79,9 +83,23 @@ def _smtp(listener: Listener, hall: Hall) -> Door:
             connections_total=limits.connections_total,
             mime_depth=limits.mime_depth,
             mime_parts=limits.mime_parts,
+            attachment_name=limits.attachment_name,
+            attachment_bytes=limits.attachment_bytes,
+            attachments_bytes=limits.attachments_bytes,
+            attachments=limits.attachments,
             bad_commands=limits.bad_commands,
+            failed_logins=limits.logins_session,
+            tls_handshake=limits.tls_handshake,
         ),
         clock=hall.clock.utc,
+        other_centre=listener.other_centre,
+        environment=hall.settings.gateway.environment,
+        tls=hall.certificates.context(listener),
+        implicit_tls=listener.tls == "implicit",
+        require_tls=listener.encrypts,
+        auth=listener.auth,
+        auth_in_clear=listener.tls == "none",  # which the settings allow on loopback only, or by name
+        doorkeeper=hall.doorkeeper,
     )
 
 
@@ -109,4 +127,33 @@ def _pop3(listener: Listener, hall: Hall) -> Door:
     )
 
 
-_KINDS: Final[dict[str, Callable[[Listener, Hall], Door]]] = {"smtp": _smtp, "pop3": _pop3}
+def _sftp(listener: Listener, hall: Hall) -> Door:
+    limits = hall.settings.limits
+    # Made once and kept: clients refuse a server whose key has changed.
+    keys = listener.host_keys or (str(hall.settings.data / "sftp_host_key"),)
+    return SftpListener(
+        name=listener.name,
+        host=listener.host,
+        port=listener.port,
+        submit=hall.submit,
+        tray=hall.tray,
+        doorkeeper=hall.doorkeeper,
+        history=hall.history,
+        host_keys=[ensure_host_key(Path(key)) for key in keys],
+        limits=SftpLimits(
+            max_object=limits.max_object,
+            memory_each=limits.sftp_memory,
+            handles=limits.sftp_handles,
+            sessions_per_user=limits.sftp_sessions_user,
+            connections_per_address=limits.connections_address,
+            connections_total=limits.connections_total,
+            login=limits.login_seconds,
+            login_tries=limits.login_tries,
+            idle=limits.sftp_idle,
+            session=limits.sftp_session,
+        ),
+        clock=hall.clock.utc,
+    )
+
+
+_KINDS: Final[dict[str, Callable[[Listener, Hall], Door]]] = {"smtp": _smtp, "pop3": _pop3, "sftp": _sftp}

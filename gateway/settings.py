@@ -157,6 +157,10 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Failed logins in a row, of one box or one address, before each further answer is delayed."""
     login_delay: Annotated[float, Meta(ge=0)] = 5
     """That delay: guessing becomes slow, and nobody is locked out."""
+    logins_session: Count = 6
+    """Failed logins of one SMTP session before it is closed: clients try two ways each time."""
+    tls_handshake: Seconds = 30
+    """Time for the TLS handshake: ends connections that begin one and stop."""
     login_seconds: Seconds = 60
     """Time from connecting to being logged in: ends connections that only wait."""
     pop3_idle: Seconds = 600
@@ -195,6 +199,14 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Nesting of MIME parts: deeper is an attack, not a mail."""
     mime_parts: Count = 1000
     """MIME parts of one mail, for the same reason."""
+    attachment_name: Annotated[int, Meta(ge=1, le=190)] = 190
+    """Bytes of an attached file's name, in EUC-JP: the official bound, less where a business says so."""
+    attachment_bytes: Count = 10 * 1024 * 1024
+    """One attached file: base64 leaves 9 MiB of a mail of 12."""
+    attachments_bytes: Count = 12 * 1024 * 1024
+    """All files of a mail: as much as the mail itself may have."""
+    attachments: Count = 100
+    """Files of one mail: item tables have room for 10 or 20 names."""
 
 
 class Registry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -84,7 +84,7 @@ def test_sample_loads_with_the_defaults_and_loopback_limits() -> None:
 def test_documented_page_names_every_key() -> None:
     """docs/settings.md has a row for each key, so that nobody reads code to configure."""
     page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
-    rows = set(re.findall(r"^\| `([a-z_.]+)` \|", page, re.MULTILINE))
+    rows = set(re.findall(r"^\| `([a-z0-9_.]+)` \|", page, re.MULTILINE))
     assert struct_keys() <= rows
 
 
@@ -140,7 +140,23 @@ def test_a_wrong_setting_is_named_by_path_value_and_expectation(tmp_path: Path, 
         ),
         (
             'kind = "pop3"\naddress = "127.0.0.1:0"',
-            'listener[0].kind: "pop3" is not yet in this release; "smtp" is expected',
+            "listener[0].centre: is for smtp; this listener is pop3",
+        ),
+        (
+            'address = "127.0.0.1:0"\ntls = "starttls"',
+            "listener[0].certificate: the name of a [[certificate]] is expected with tls",
+        ),
+        (
+            'address = "127.0.0.1:0"\ntls = "starttls"\ncertificate = "b"',
+            'listener[0].certificate: there is no [[certificate]] named "b"',
+        ),
+        (
+            'address = "127.0.0.1:0"\nauth = "required"',
+            "listener[0].auth: is for smtp in mode mail",
+        ),
+        (
+            'address = "127.0.0.1:0"\nother_centre = ["naccs@centre.example"]',
+            'listener[0].other_centre: "NACCS@CENTRE.EXAMPLE" is in centre too',
         ),
         (
             'kind = "ftp"\naddress = "127.0.0.1:0"',
@@ -183,6 +199,13 @@ def test_plain_listeners_stand_on_loopback_only(tmp_path: Path) -> None:
     assert "without encryption" in warnings(allowed)[0]
     for host in ("127.0.0.1", "[::1]", "localhost"):
         assert load(written(tmp_path, LISTENER.replace("127.0.0.1", host))).listener[0].is_loopback
+    certificate = '[[certificate]]\nname = "c"\ncertificate = "c.pem"\nkey = "c.key"\n'
+    for tls, fine in [("implicit", True), ("starttls", True), ('starttls"\nrequire_tls = false #"', False)]:
+        text = f'{open_to_all}tls = "{tls}"\ncertificate = "c"\n{certificate}'
+        if fine:
+            assert warnings(load(written(tmp_path, text))) == []
+        else:
+            assert "can be reached from elsewhere" in problems(tmp_path, text)[0]
 
 
 def test_two_listeners_need_two_names(tmp_path: Path) -> None:

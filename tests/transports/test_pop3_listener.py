@@ -241,10 +241,17 @@ async def test_text_before_tls_is_never_read_as_said_inside(tmp_path: Path) -> N
 
 def test_tls_without_a_certificate_is_a_mistake() -> None:
     """A listener that cannot keep what it is told to is not made."""
-    for option in ("implicit_tls", "require_tls"):
+    for implicit in (False, True):
         with pytest.raises(ValueError, match="certificate"):
             Pop3Listener(
-                name="x", host="127.0.0.1", port=0, tray=House(), doorkeeper=House(), hostname="x", **{option: True}
+                name="x",
+                host="127.0.0.1",
+                port=0,
+                tray=House(),
+                doorkeeper=House(),
+                hostname="x",
+                implicit_tls=implicit,
+                require_tls=not implicit,
             )
 
 

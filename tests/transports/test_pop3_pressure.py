@@ -30,8 +30,8 @@ async def test_connections_are_bounded(limit: str) -> None:
 
 async def test_peers_inside_the_handshake_are_counted(tmp_path: Path) -> None:
     """Implicit TLS: who connects and says nothing takes a place, for as long as a login may take."""
-    options = {"tls": make_keys(tmp_path).server(), "implicit_tls": True, "connections_per_address": 3, "login": 0.4}
-    async with opened(House(), **options) as listener:
+    keys = make_keys(tmp_path)
+    async with opened(House(), tls=keys.server(), implicit_tls=True, connections_per_address=3, login=0.4) as listener:
         silent = [await asyncio.open_connection(*listener.address) for _ in range(4)]
         await until(lambda: listener.refused == 1)
         assert (listener.accepted, listener.open_connections) == (3, 3)

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -30,6 +31,8 @@ __all__ = ["Mode", "SmtpLimits", "SmtpListener"]
 Mode = Literal["two-way", "mail"]
 
 _BACKLOG = 512
+_BREATH_SECONDS = 1.0
+"""Between two tries to accept when the system refuses (no file descriptors left): it will not change at once."""
 _READ_BYTES = 128 * 1024
 """One buffer for all reads of a listener: without it asyncio allocates 256 KiB a read, half of a small mail's cost."""
 
@@ -103,6 +106,8 @@ class SmtpListener:
         self._host = host
         self._port = port
         self._server: asyncio.Server | None = None
+        self._socket: socket.socket | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self._address: tuple[str, int] | None = None
         self._open: set[SmtpConnection] = set()
         self._by_address: Counter[str] = Counter()
@@ -125,12 +130,51 @@ class SmtpListener:
         """Begin to listen. Raises OSError when the address cannot be had."""
         loop = asyncio.get_running_loop()
         self.debug = self.log.is_enabled_for(logging.DEBUG)
-        self._server = await loop.create_server(
-            lambda: self._connection(self, loop), self._host, self._port, backlog=_BACKLOG
-        )
-        host, port = self._server.sockets[0].getsockname()[:2]
+        if self.implicit_tls:
+            family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+            self._socket = socket.create_server((self._host, self._port), family=family, backlog=_BACKLOG)
+            self._socket.setblocking(False)
+            self._tasks.add(loop.create_task(self._accept(self._socket)))
+            host, port = self._socket.getsockname()[:2]
+        else:
+            self._server = await loop.create_server(
+                lambda: self._connection(self, loop), self._host, self._port, backlog=_BACKLOG
+            )
+            host, port = self._server.sockets[0].getsockname()[:2]
         self._address = (host, port)
         self.log.info("smtp.listener_started", address=f"{host}:{port}")
+
+    async def _accept(self, listening: socket.socket) -> None:
+        """Count peers in before their handshake: a server of asyncio's would tell of them only after it."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                sock, address = await loop.sock_accept(listening)
+            except OSError as error:
+                self.log.warning("smtp.accept_failed", error=str(error))
+                await asyncio.sleep(_BREATH_SECONDS)
+                continue
+            connection = SecureConnection(self, loop)
+            if not connection.enter(address[:2]):
+                sock.close()  # without words: in clear they would be none where TLS is expected
+                continue
+            task = loop.create_task(self._shake_hands(connection, sock))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _shake_hands(self, connection: SecureConnection, sock: socket.socket) -> None:
+        loop, done = asyncio.get_running_loop(), False
+        try:
+            await loop.connect_accepted_socket(
+                lambda: connection, sock, ssl=self.tls, ssl_handshake_timeout=self.limits.tls_handshake
+            )
+            done = True
+        except Exception as error:  # noqa: BLE001 (a peer can fail a handshake in more ways than ssl names)
+            self.log.info("smtp.tls_failed", why=f"{type(error).__name__}: {error}")
+        finally:
+            if not done:
+                connection.leave()
+                sock.close()
 
     async def stop(self, grace: float) -> None:
         """Stop in order: accept nobody, tell idle peers 421, give running transactions ``grace`` seconds, then end.
@@ -141,6 +185,11 @@ class SmtpListener:
         self._stopping = True
         if self._server is not None:
             self._server.close()
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._socket is not None:
+            self._socket.close()
         for connection in tuple(self._open):
             connection.retire()
         await self._emptied(grace)

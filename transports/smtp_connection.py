@@ -77,25 +77,24 @@ class SmtpConnection(SMTP, asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet at once, or refuse with 421."""
         self._wire = wire = transport  # type: ignore[assignment]
-        name = transport.get_extra_info("peername") or ("", 0)
-        self._host = name[0]
-        self._peer = f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
-        self._began = self._last_read = self.loop.time()
-        self._admitted = self._listener.admit(self, self._host)
-        if not self._admitted:
-            self._dialogue.closing = "refused"
-            self._refuse_connection()
+        if not self._admitted and not self.enter(transport.get_extra_info("peername") or ("", 0)):
+            self._finish(b"421 4.7.0 Too many connections, try again later\r\n", "refused")
             return
+        self._last_read = self.loop.time()
         self._timer = self.loop.call_later(self._shortest(), self._check_time)
-        self._greet(wire)  # type: ignore[arg-type]
+        wire.write(self._dialogue.greeting())  # type: ignore[attr-defined]
         if self._listener.debug:
             self._listener.log.debug("smtp.session_opened", peer=self._peer)
 
-    def _greet(self, wire: asyncio.Transport) -> None:
-        wire.write(self._dialogue.greeting())
-
-    def _refuse_connection(self) -> None:
-        self._finish(b"421 4.7.0 Too many connections, try again later\r\n", "refused")
+    def enter(self, name: tuple[str, int]) -> bool:
+        """Be counted in under the peer's host and port; False when there are too many."""
+        self._host = name[0]
+        self._peer = f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
+        self._began = self.loop.time()
+        self._admitted = self._listener.admit(self, self._host)
+        if not self._admitted:
+            self._dialogue.closing = "refused"
+        return self._admitted
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 (the protocol's signature)
         """Where the loop reads into: one buffer for all connections, because it is emptied before the next read."""

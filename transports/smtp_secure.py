@@ -6,8 +6,7 @@ that ended. :class:`SecureConnection` does the two: the handshake, and asking th
 :class:`~sekisho.transports.base.Doorkeeper`.
 
 What was said in clear counts for nothing once TLS is up, and what comes in clear behind STARTTLS ends the connection:
-TLS gets a protocol object of its own, so bytes of the two can never be taken for each other. A listener whose TLS comes
-first takes the same way, only that nothing is said before.
+TLS gets a protocol object of its own, so bytes of the two can never be taken for each other.
 
 All replies carry the second number of RFC 3463, so ENHANCEDSTATUSCODES (RFC 2034) is offered here, and VRFY, EXPN and
 HELP are served here too.
@@ -244,19 +243,19 @@ class SecureConnection(SmtpConnection):
         self._early = b""
         self._lost = False
 
-    def _greet(self, wire: asyncio.Transport) -> None:
-        if not self._listener.implicit_tls:
-            super()._greet(wire)
-            return
-        wire.pause_reading()  # what comes is for TLS, not for us
-        self._session.verb = ("STARTTLS", "")
-        self._serve(self._secured(wire, b""))
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Greet; where TLS comes first, the handshake is over now."""
+        self._session.is_secure = self._listener.implicit_tls
+        super().connection_made(transport)
 
-    def _refuse_connection(self) -> None:
-        if self._listener.implicit_tls:
-            self._finish(b"", "refused")  # no words in clear where TLS is expected
-        else:
-            super()._refuse_connection()
+    def leave(self) -> None:
+        """The handshake that comes first has failed: be counted out."""
+        self._reason = "TLS failed"
+        self.connection_lost(None)
+
+    def eof_received(self) -> bool:
+        """TLS has no half of a connection: under it an answer that is still due goes unheard."""
+        return super().eof_received() and not self._session.is_secure
 
     def connection_lost(self, error: Exception | None) -> None:
         """Forget the connection, once: a handshake that fails is told of in two ways."""
@@ -280,7 +279,7 @@ class SecureConnection(SmtpConnection):
     def _serve_verb(self, verb: str, argument: str) -> None:
         match verb:
             case "STARTTLS" if self._wire is not None:
-                self._serve(self._secured(self._wire, b"220 2.0.0 Ready for TLS\r\n"))
+                self._serve(self._secured(self._wire))
             case "AUTH":
                 self._serve(self._logged_in(*self._session.login))
             case _:
@@ -289,14 +288,13 @@ class SecureConnection(SmtpConnection):
     def _serve(self, work: Coroutine[None, None, None]) -> None:
         self._task = self.loop.create_task(work)  # kept: the loop holds tasks by weak references only
 
-    async def _secured(self, wire: asyncio.Transport, word: bytes) -> None:
+    async def _secured(self, wire: asyncio.Transport) -> None:
         listener, session = self._listener, self._session
         context = listener.tls
         if context is None or wire.is_closing() or session.closing:
             return
         self._shaking_hands = True
-        if word:
-            wire.write(word)
+        wire.write(b"220 2.0.0 Ready for TLS\r\n")
         try:
             secure = await self.loop.start_tls(
                 wire,
@@ -308,9 +306,8 @@ class SecureConnection(SmtpConnection):
             )
         except Exception as error:  # noqa: BLE001 (a peer can fail a handshake in more ways than ssl names)
             listener.log.info("smtp.tls_failed", peer=self._peer, why=f"{type(error).__name__}: {error}")
-            self._reason = "TLS failed"
             wire.abort()
-            self.connection_lost(None)
+            self.leave()
             return
         self._shaking_hands = False
         if self._lost or secure is None:
@@ -318,8 +315,7 @@ class SecureConnection(SmtpConnection):
             return
         self._wire = secure
         self._read_paused = self._write_blocked = False
-        replies = session.secure()
-        self._advance(replies if word or replies else session.greeting())
+        self._advance(session.secure())
         early, self._early = self._early, b""
         if early:
             self.data_received(early)

@@ -32,7 +32,7 @@ from lxml import etree
 
 from sekisho.codecs.ebms.blocks import references_of
 from sekisho.codecs.ebms.names import C14N, DS, ENVELOPED, MORE, SHA256, SIGNATURES, SOAP, XPATH, XPATH_TEXT
-from sekisho.codecs.ebms.signature import Shape, judge_shape, refused
+from sekisho.codecs.ebms.signature import SIGNED_NODES, Shape, judge_shape, refused
 from sekisho.codecs.ebms.values import EbMessage, Finding, Payload, SignedReference
 
 __all__ = ["Signer", "Verified", "Verifier", "same_references"]
@@ -142,11 +142,19 @@ class Verifier:
 
     ``certificates`` (PEM, one each) are the partner's, from its profile: only their keys count, KeyInfo never adds one
     (60). Several may be valid at once, so that a yearly renewal needs no stop. ``tolerances`` may hold ``sha1`` and
-    ``missing-xpath``. Raises ValueError for what is no certificate or has a weak key.
+    ``missing-xpath``; ``signed_nodes`` bounds what one signature may cost. Raises ValueError for what is no certificate
+    or has a weak key.
     """
 
-    def __init__(self, certificates: Sequence[bytes], *, tolerances: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        certificates: Sequence[bytes],
+        *,
+        tolerances: frozenset[str] = frozenset(),
+        signed_nodes: int = SIGNED_NODES,
+    ) -> None:
         self.tolerances = tolerances
+        self.signed_nodes = signed_nodes
         self._trusted: list[tuple[Certificate, bytes, xmlsec.Key]] = []
         for pem in certificates:
             certificate = load_pem_x509_certificate(pem)
@@ -163,7 +171,7 @@ class Verifier:
         Raises :class:`EbFault` with SecurityFailure: no signature, a wrong shape, a part outside it (61), a key that is
         not the partner's, a certificate out of its time, a digest or signature that does not match.
         """
-        shape = judge_shape(message, self.tolerances)
+        shape = judge_shape(message, self.tolerances, self.signed_nodes)
         valid = [
             each for each in self._trusted if each[0].not_valid_before_utc <= now <= each[0].not_valid_after_utc
         ]

@@ -28,7 +28,7 @@ from sekisho.gateway.msh_content import body_of, chosen, files
 from sekisho.gateway.msh_letters import Call, LetterMessages
 from sekisho.gateway.msh_profiles import Known, Profile, Profiles
 from sekisho.gateway.msh_rules import expired, fault, judge, judge_action, judge_soap_action, must_be_signed
-from sekisho.gateway.msh_send import EbmsCourier
+from sekisho.gateway.msh_send import EbmsCourier, EbmsPlan
 from sekisho.gateway.msh_signals import SignalPost
 from sekisho.gateway.msh_sync import Replies
 from sekisho.gateway.msh_words import Answered, Speaker, keep_answer, kept_answer
@@ -52,7 +52,8 @@ class MessageService:
 
     ``submit`` takes envelopes in, ``call`` runs something in a transaction (both the clerk's); ``on_collected`` is told
     which letters of a box have arrived; ``domain`` is the right side of our MessageIds. ``limits`` bound what one
-    message may cost. :meth:`courier_for` makes the couriers' senders; :meth:`close` ends what runs beside.
+    message may cost; ``signal_tries`` and ``signal_wait`` (seconds) how often an asynchronous signal is posted.
+    :meth:`sender_of` makes the couriers' senders; :meth:`close` ends what runs beside.
     """
 
     def __init__(
@@ -82,15 +83,26 @@ class MessageService:
         self._signals = SignalPost(tries=signal_tries, wait=signal_wait)
         self._call = call
 
-    def courier_for(self, profile: Profile) -> EbmsCourier:
-        """Who posts the letters of a partner with an endpoint."""
+    def sender_of(self, box: str) -> EbmsCourier | None:
+        """Who posts the letters of a box; None if its partner has no endpoint."""
+        if not any(one.agreed.box == box and one.target is not None for one in self.profiles.all):
+            return None
         return EbmsCourier(
-            profile,
+            box,
+            profile_of=self._in_force,
             letters=self._letters,
             clock=self._clock,
             judge=self.judge_signal,
             settled=self._replies.settled,
         )
+
+    def plan_of(self, box: str) -> EbmsPlan | None:
+        """When letters of a box are tried again; None where no agreement is in force."""
+        profile = self._in_force(box)
+        return EbmsPlan(profile.agreed) if profile is not None else None
+
+    def _in_force(self, box: str) -> Profile | None:
+        return self.profiles.of_box(box, self._clock.utc())
 
     async def close(self) -> None:
         """Give up what is still to be posted; partners that miss it ask again."""

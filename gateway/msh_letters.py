@@ -181,12 +181,6 @@ class LetterMessages:
             sent = view.sent_for(letter)
         return sent if sent is not None and sent.state == "waiting" else None
 
-    def attempts(self, letter: int) -> int:
-        """How often the letter was tried; 0 where it is not kept any more."""
-        with self._store.view() as view:
-            found = view.letter(letter)
-        return found.attempts if found is not None else 0
-
     def _sent(self, profile: Profile, message_id: str) -> SentMessage | None:
         """A message of ours to this partner; to another it does not exist."""
         with self._store.view() as view:

@@ -150,6 +150,12 @@ class Profiles:
             None,
         )
 
+    @property
+    def pulled_boxes(self) -> frozenset[str]:
+        """Boxes that have no partner with an endpoint: nothing is posted for them."""
+        pushed = {one.agreed.box for one in self.all if one.target is not None}
+        return frozenset(one.agreed.box for one in self.all) - pushed
+
     def named(self, name: str) -> Profile | None:
         """The profile of that name."""
         return next((one for one in self.all if one.name == name), None)
@@ -175,8 +181,8 @@ class Profiles:
         for name in agreed.signing_certificates:
             pem = self._read(agreed, "signing_certificates", name)
             self._note(agreed, "their signing", pem)
-            for one in self._certificates(agreed, "signing_certificates", pem):
-                trusted.append(one.public_bytes(Encoding.PEM))
+            found = self._certificates(agreed, "signing_certificates", pem)
+            trusted += [one.public_bytes(Encoding.PEM) for one in found]
         try:
             return Verifier(trusted, tolerances=frozenset(agreed.tolerances))
         except ValueError as error:

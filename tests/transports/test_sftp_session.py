@@ -505,7 +505,7 @@ async def test_one_byte_at_a_time(talk: Talk) -> None:
 
 
 async def test_a_client_that_does_not_read_is_not_served(talk: Talk) -> None:
-    """While its replies cannot leave, requests wait; what it sends meanwhile stops the channel, then all is answered."""
+    """While its replies cannot leave, requests wait, and the channel is not read."""
     talk.house.add(5, b"z" * 600_000)
     (name,) = await talk.list(DAY_FOLDER)
     handle = await talk.handle(f"{DAY_FOLDER}/{name}", READ)

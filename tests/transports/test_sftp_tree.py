@@ -114,8 +114,8 @@ def test_hostile_names_never_leave_the_tree() -> None:
     """R10: 10,000 generated names; what is found is inside, and every accepted name is its own only spelling."""
     chance = random.Random(20251009)
     pieces = [b"..", b".", b"/", b"//", b"\\", b"\0", b"in", b"out", BOX.encode(), DAY.encode(), b"sent", b"%2f", b" ",
-              b"\xc0\xaf", b"\xe2\x80\xae", b"\n", b"a.edi", b"A" * 250, b"CON", b"~", b"$(x)", b"`x`", b"|", b"*", b"?",
-              b"-", b".tmp", b"etc/passwd", b"\xff\xfe", b";", b"'", b'"']  # fmt: skip
+              b"\xc0\xaf", b"\xe2\x80\xae", b"\n", b"a.edi", b"A" * 250, b"CON", b"~", b"$(x)", b"`x`", b"|", b"*",
+              b"?", b"-", b".tmp", b"etc/passwd", b"\xff\xfe", b";", b"'", b'"']  # fmt: skip
     kind = [b"/", b"in", b"out", b"sent", BOX.encode(), DAY.encode(), b"a.edi", b"..", b"."]
     seen: set[tuple[str, ...]] = set()
     for _ in range(10_000):

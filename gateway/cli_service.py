@@ -31,12 +31,13 @@ def serve(config: str, data: str | None) -> None:
     """
     settings = load_settings(config, data)
     from sekisho.gateway.app import serve as run  # noqa: PLC0415 - the whole gateway
+    from sekisho.gateway.certificates import CertificateError  # noqa: PLC0415 - same
     from sekisho.mailboxes import StoreError  # noqa: PLC0415 - same
 
     _warn(settings)
     try:
         code = _loop(run, settings)
-    except SettingsError as error:
+    except (SettingsError, CertificateError) as error:
         raise SetupFailed(str(error)) from None
     except StoreError as error:
         raise SetupFailed(f"{settings.data}: {error}") from None
@@ -86,11 +87,40 @@ def check_config(config: str, data: str | None) -> None:
             problems.append(str(error))
     for name in settings.gateway.handlers:
         problems += _module_problem(name)
+    lines, notes = _certificates(settings, problems)
     if problems:
         raise SetupFailed("\n".join(problems))
-    for warning in warnings(settings):
+    for warning in [*warnings(settings), *notes]:
         click.echo(f"warning: {warning}")
+    for line in lines:
+        click.echo(line)
     click.echo(f"{config}: fine; {len(settings.listener)} listener(s), store {settings.store.url} in {settings.data}")
+
+
+def _certificates(settings: Settings, problems: list[str]) -> tuple[list[str], list[str]]:
+    """A line for each certificate with its days left, and warnings; what cannot be used is added to ``problems``."""
+    if not settings.certificate:
+        return [], []
+    from sekisho.gateway.certificates import CertificateError, read_states, server_context  # noqa: PLC0415 - rarely
+
+    lines, notes = [], []
+    for certificate in settings.certificate:
+        files = (Path(certificate.certificate), Path(certificate.key))
+        if certificate.self_signed and not any(file.exists() for file in files):
+            lines.append(f'certificate "{certificate.name}": will be made at the start, signed by nobody')
+            continue
+        try:
+            (state,) = read_states([certificate])
+            for listener in settings.listener:
+                if listener.certificate == certificate.name:
+                    server_context(certificate, listener.client_certificates)
+        except CertificateError as error:
+            problems.append(str(error))
+            continue
+        lines.append(f'certificate "{state.name}": {state.subject}, {state.days_left} days left')
+        if note := state.warning(certificate.warn_days):
+            notes.append(note)
+    return lines, notes
 
 
 def _module_problem(name: str) -> list[str]:

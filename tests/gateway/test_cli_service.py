@@ -266,3 +266,19 @@ def test_help_names_every_command_and_the_exit_codes() -> None:
     assert "Exit codes: 0 done; 1 not acceptable" in ran.out
     for view in ("list", "show", "raw", "hex", "thread", "tail", "resend", "export"):
         assert f"\n  {view} " in sekisho("mailbox", "--help").out
+
+
+def test_check_config_tells_the_days_of_certificates(tmp_path: Path) -> None:
+    """TLS and identity: days left are visible before anything starts; what cannot be used is a problem with exit 2."""
+    certificate = '\n[[certificate]]\nname = "c"\ncertificate = "c.pem"\nkey = "c.key"\n'
+    tls = SETTINGS.replace('address = "127.0.0.1:0"', 'address = "127.0.0.1:0"\ntls = "implicit"\ncertificate = "c"')
+    path = settings(tmp_path, tls + certificate)
+    ran = sekisho("check-config", "-c", path)
+    assert (ran.code, "c.pem cannot be read" in ran.err) == (2, True)
+    assert sekisho("serve", "-c", path).code == 2
+    path.write_text(tls + certificate + "self_signed = true\n", encoding="utf-8")
+    assert "will be made at the start" in sekisho("check-config", "-c", path).out
+    with serving(path):
+        pass
+    ran = sekisho("check-config", "-c", path)
+    assert (ran.code, "days left" in ran.out) == (0, True)

@@ -304,13 +304,15 @@ class Sessions(RuleBasedStateMachine):
 
     # Names
 
-    @rule(
-        source=st.sampled_from(FILES),
-        to=st.sampled_from([*FILES, "/out/x", "/sent/x", "/in/a b"]),
-        extension=st.booleans(),
-        verdict=st.sampled_from([Verdict.ACCEPTED, *Verdict]),
-    )
-    def rename(self, source: str, to: str, extension: bool, verdict: Verdict) -> None:
+    def _some_file(self, data: st.DataObject) -> str:
+        """Mostly one that is there."""
+        there = [f"/in/{name}" for name in (*self.drafts, *self.accepted)]
+        return data.draw(st.sampled_from([*FILES, *there * 4]))
+
+    @rule(data=st.data(), extension=st.booleans(), verdict=st.sampled_from([Verdict.ACCEPTED, *Verdict]))
+    def rename(self, data: st.DataObject, extension: bool, verdict: Verdict) -> None:
+        source = self._some_file(data)
+        to = data.draw(st.sampled_from([self._some_file(data), *FILES, "/out/x", "/sent/x", "/in/a b"]))
         self.verdict = verdict
         kind, head = (200, [text("posix-rename@openssh.com")]) if extension else (18, [])
         reply = self.say(kind, *head, text(source), text(to))
@@ -330,8 +332,9 @@ class Sessions(RuleBasedStateMachine):
             else:
                 self._finish(draft, new, reply)
 
-    @rule(path=st.sampled_from(FILES))
-    def remove_upload(self, path: str) -> None:
+    @rule(data=st.data())
+    def remove_upload(self, data: st.DataObject) -> None:
+        path = self._some_file(data)
         name = path[4:]
         reply = self.say(13, text(path))
         draft = self.drafts.get(name)
@@ -419,9 +422,10 @@ class Sessions(RuleBasedStateMachine):
         reply = self.say(16, text(path))
         assert reply.code == NO_SUCH_FILE or (reply.names[0].startswith("/") and ".." not in reply.names[0])
 
-    @rule(path=st.sampled_from([*FILES, *PLACES]), mtime=st.integers(0, 2**32 - 1))
-    def set_times(self, path: str, mtime: int) -> None:
+    @rule(data=st.data(), mtime=st.integers(0, 2**32 - 1))
+    def set_times(self, data: st.DataObject, mtime: int) -> None:
         """Times of one's own files in /in only."""
+        path = data.draw(st.sampled_from([self._some_file(data), *PLACES]))
         reply = self.say(9, text(path), u32(8), u32(0), u32(mtime))
         name = path[4:] if path in FILES else ""
         if name in self.drafts or name in self.accepted:
@@ -439,7 +443,7 @@ class Sessions(RuleBasedStateMachine):
 
 
 Sessions.TestCase.settings = settings(
-    max_examples=200, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=250, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestSessions = Sessions.TestCase
-"""200 sequences of up to 50 requests: 10,000 in all, shrunk to the shortest that fails."""
+"""250 sequences of about 50 requests: over 10,000 in all, shrunk to the shortest that fails."""

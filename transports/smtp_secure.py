@@ -264,10 +264,15 @@ class SecureConnection(SmtpConnection):
             super().connection_lost(error)
 
     def cut(self, reply: bytes, reason: str) -> None:
-        """Say why and close; without a word while the handshake is under way."""
-        super().cut(b"" if self._shaking_hands else reply, reason)
-        if self._shaking_hands:
-            self.abort()
+        """Say why and close; at once and without a word while a handshake is under way."""
+        if not self._shaking_hands:
+            super().cut(reply, reason)
+            return
+        self._session.closing = self._reason = reason
+        if self._task is not None:
+            self._task.cancel()
+        self.abort()
+        self.connection_lost(None)
 
     def decrypted(self, data: bytes) -> None:
         """What the peer said through TLS."""
@@ -310,8 +315,7 @@ class SecureConnection(SmtpConnection):
             self.leave()
             return
         self._shaking_hands = False
-        if self._lost or secure is None:
-            self.connection_lost(None)
+        if self._lost:
             return
         self._wire = secure
         self._read_paused = self._write_blocked = False

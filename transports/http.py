@@ -38,7 +38,7 @@ _REFUSED: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 )
 _TIMED_OUT: Final = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-_LINGERING: Final = 64
+_LINGERING: Final = 500
 """Refused connections that may wait for their peer to read why; more are cut without a word."""
 
 

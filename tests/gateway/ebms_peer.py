@@ -3,6 +3,8 @@
 It is made of the codec and a bare aiohttp server and client, so every answer is the test's own decision.
 """
 
+# ruff: noqa: ANN401 - keyword arguments are handed through to the values they make
+
 from __future__ import annotations
 
 import contextlib
@@ -27,8 +29,8 @@ from sekisho.codecs.ebms.names import ACKNOWLEDGMENT, MESSAGE_ERROR, MSH_SERVICE
 from sekisho.codecs.ebms.reading import read
 from sekisho.codecs.ebms.signing import Signer
 from sekisho.codecs.ebms.values import (
-    AckRequested,
     Acknowledgment,
+    AckRequested,
     EbError,
     EbMessage,
     ErrorList,

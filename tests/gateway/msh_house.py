@@ -6,6 +6,8 @@
         said = await desk.peer.post(desk.peer.request(desk.request("TCC")))
 """
 
+# ruff: noqa: ANN401 - keyword arguments are handed through to the values they make
+
 from __future__ import annotations
 
 import contextlib

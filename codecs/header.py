@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Final, Literal
 
@@ -259,15 +259,13 @@ def build_reply_header(
     carry, input_id, index = header[219:245], header[253:263], header[263:363]
     if not echo:
         carry, input_id, index = b" " * 26, b" " * 10, b" " * 100
-    elif not header.isascii() or _CONTROL.search(header):
+    business = header[3:8]
+    if not header.isascii() or _CONTROL.search(header):
+        business = _printable(business, 5)
         carry, input_id, index = _printable(carry, 26), _printable(input_id, 10), _printable(index, 100)
-    return b"   %b%-7b%-14b%-5b%17b%-64b%-64b%40b%b%-3b%-1b%-1b   %b%b%-1b%28b%06d\r\n" % (
-        _printable(header[3:8], 5),
-        output_code.encode("ascii"),
-        received_at.encode("ascii"),
-        _printable(user_code.encode("ascii", "replace"), 5),
-        b"",
-        mail_address.encode("ascii", "replace")[:64],
+    return b"   %b%b%-64b%40b%b%-3b%-1b%-1b   %b%b%-1b%28b%06d\r\n" % (
+        business,
+        _front(output_code, received_at, user_code, mail_address),
         subject.encode("ascii", "replace")[:64],
         b"",
         carry,
@@ -279,4 +277,16 @@ def build_reply_header(
         form.encode("ascii"),
         b"",
         length,
+    )
+
+
+@lru_cache(maxsize=1024)  # a user has the same outputs all day, and a minute is long
+def _front(output_code: str, received_at: str, user_code: str, mail_address: str) -> bytes:
+    """Bytes 9-115 of a reply: what does not change from one message of a user to the next."""
+    return b"%-7b%-14b%-5b%17b%-64b" % (
+        output_code.encode("ascii"),
+        received_at.encode("ascii"),
+        _printable(user_code.encode("ascii", "replace"), 5),
+        b"",
+        mail_address.encode("ascii", "replace")[:64],
     )

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.utils import format_datetime
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from sekisho.codecs.envelope import Attachment
 from sekisho.codecs.mime_names import name_size
@@ -42,6 +42,10 @@ _MAX_PLAIN_HEAD = 65_536
 _MAX_MESSAGE_ID = 998
 """RFC 5322 section 2.1.1: no line is longer, so no id is. A longer one is no identity and is dropped with a finding."""
 
+_LINE_END = "a line end inside an address, Message-ID or type"
+_SHORT_HEAD = 1_024
+"""Header blocks up to this many bytes are remembered: who sends neither Date nor Message-ID repeats its own."""
+
 _FIRST_FIELD = re.compile(rb"[!-9;-~]+:")
 # Whole header block: fields and folded lines only, every line end CRLF. Possessive, so linear on any input.
 _HEAD = re.compile(rb"(?:[!-9;-~]++:[^\r\n]*+\r\n(?:[ \t][^\r\n]*+\r\n)*+)++")
@@ -61,8 +65,7 @@ _XML = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*+<\?xml[ \t\r\n]")
 _DEFAULT_LIMITS: Final = MimeLimits()
 
 
-@dataclass(frozen=True, slots=True)
-class Unwrapped:
+class Unwrapped(NamedTuple):
     """A mail taken apart.
 
     ``content`` is the message: the only part; else, in this order, the first part that begins with a NACCS header, that
@@ -109,10 +112,20 @@ def unwrap_plain(raw: bytes) -> Unwrapped | None:
             return Unwrapped(content=raw[2:], findings=("mail without header fields",))
         return Unwrapped(content=raw, findings=("mail without a header block" if raw else "empty mail",))
     end = raw.find(b"\r\n\r\n", 0, _MAX_PLAIN_HEAD)
-    if end < 0 or _HEAD.fullmatch(raw, 0, end + 2) is None:
+    if end < 0:
+        return None
+    head = raw[: end + 2]
+    read = _plain_head(head) if end < _SHORT_HEAD else _plain_head.__wrapped__(head)
+    return None if read is None else Unwrapped(raw[end + 4 :], read[0], read[1], (), read[2])
+
+
+@lru_cache(maxsize=512)
+def _plain_head(head: bytes) -> tuple[str, str, tuple[str, ...]] | None:
+    """Content-Type, Message-ID and findings of a plain mail's header block; None if the mail is not plain."""
+    if _HEAD.fullmatch(head) is None:
         return None
     content_type = encoding = message_id = None
-    for name, value in _FIELDS.findall(raw, 0, end + 2):
+    for name, value in _FIELDS.findall(head):
         match len(name):
             case 12:
                 if content_type is not None:
@@ -128,13 +141,7 @@ def unwrap_plain(raw: bytes) -> Unwrapped | None:
         return None
     if encoding is not None and encoding.strip().lower() not in _IDENTITY_ENCODINGS:
         return None
-    transport_id, findings = _message_id(message_id or b"")
-    return Unwrapped(
-        content=raw[end + 4 :],
-        content_type=field_text(content_type or b""),
-        transport_id=transport_id,
-        findings=findings,
-    )
+    return field_text(content_type or b""), *_message_id(message_id or b"")
 
 
 def is_interchange(content: bytes) -> bool:
@@ -153,16 +160,25 @@ def build_mail(
     """
     if date.tzinfo is None:
         raise ValueError("the date of a mail needs its offset")
-    names = f"{sender}{recipient}{message_id}{content_type}"
+    before, behind = _around(sender, recipient, date.replace(microsecond=0), date.utcoffset(), content_type)
+    if "\r" in message_id or "\n" in message_id:
+        raise ValueError(_LINE_END)
+    return b"%b%b%b%b" % (before, message_id.encode("ascii"), behind, content)
+
+
+@lru_cache(maxsize=1024)  # the letters of a second to one box differ in their Message-ID only
+def _around(
+    sender: str, recipient: str, date: datetime, _offset: timedelta | None, content_type: str
+) -> tuple[bytes, bytes]:
+    """What stands before and behind the Message-ID of an outgoing mail; two times are equal in whatever offset."""
+    names = f"{sender}{recipient}{content_type}"
     if "\r" in names or "\n" in names:
-        raise ValueError("a line end inside an address, Message-ID or type")
-    return b"%b%b" % (
-        (
-            f"Date: {format_datetime(date)}\r\nFrom: {sender}\r\nTo: {recipient}\r\nMessage-ID: {message_id}\r\n"
-            f"Mime-Version: 1.0\r\nContent-Type: {content_type}\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
-        ).encode("ascii"),
-        content,
+        raise ValueError(_LINE_END)
+    before = f"Date: {format_datetime(date)}\r\nFrom: {sender}\r\nTo: {recipient}\r\nMessage-ID: "
+    behind = (
+        f"\r\nMime-Version: 1.0\r\nContent-Type: {content_type}\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
     )
+    return before.encode("ascii"), behind.encode("ascii")
 
 
 def is_xml(content: bytes) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Final, NamedTuple
 
@@ -41,17 +41,23 @@ class ResultCode:
 
     def __str__(self) -> str:
         """The 15 characters on the wire: ``S0001-OLT -0000``, ``00000-0000-0000``."""
-        return f"{self.code:<5.5}-{self.item or '0000':<4.4}-{min(self.row, 9999):04d}"
+        return _written(self.code, self.item, self.row)
+
+
+@lru_cache(maxsize=1024)  # most messages end alike
+def _written(code: str, item: str, row: int) -> str:
+    return f"{code:<5.5}-{item or '0000':<4.4}-{min(row, 9999):04d}"
 
 
 NORMAL_END: Final = ResultCode("00000")
 """Normal end."""
+_NORMAL_BLOCK: Final = str(NORMAL_END).ljust(15 * MOST)
 
 
 def result_block(results: Iterable[ResultCode]) -> str:
     """The 75 characters of a notice: up to five codes, unused slots blank; normal end if there is none."""
-    codes = [str(result) for result in results][:MOST] or [str(NORMAL_END)]
-    return "".join(codes).ljust(15 * MOST)
+    codes = [str(result) for result in results][:MOST]
+    return "".join(codes).ljust(15 * MOST) if codes else _NORMAL_BLOCK
 
 
 class Rule:

@@ -7,7 +7,7 @@ need be; where there is none they go to the operators' box, so nothing is ever d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sekisho.gateway.directory import Directory
 from sekisho.handlers import Originator, Party
@@ -18,8 +18,7 @@ from sekisho.mailboxes.store import View
 __all__ = ["Addressee", "Addressing"]
 
 
-@dataclass(frozen=True, slots=True)
-class Addressee:
+class Addressee(NamedTuple):
     """Where an output goes: the box, the user the header names (an ID or a 利用者コード), and the 宛管形式 byte.
 
     ``stray`` says that nobody could be found and the operators get it.

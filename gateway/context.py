@@ -202,6 +202,8 @@ class Contexts:
     ) -> None:
         self._directory, self._passwords, self._number_text = directory, passwords, number_text
         self._environment, self._catalogue, self._business = environment, catalogue, business
+        self._unit: Unit | None = None
+        self._shared: tuple[NumbersOf, AccountsOf, Hours, ScheduleOf]
 
     def make(
         self,
@@ -215,17 +217,26 @@ class Contexts:
     ) -> Context:
         """What the handler of a message of ``account`` may use; the last two are of EDIFACT messages."""
         boxes = [box for box in (account.box, *self._directory.routed_boxes(unit, account.id)) if box]
+        if self._unit is not unit:  # the messages of a batch have these in common
+            self._unit = unit
+            self._shared = (
+                NumbersOf(unit, self._number_text),
+                AccountsOf(unit, self._directory, self._passwords),
+                Hours(self._directory, unit),
+                ScheduleOf(unit),
+            )
+        numbers, accounts, hours, schedule = self._shared
         return Context(
             user=User(account.id, account.trade, account.specialist, account.in_house),
             now=from_us(now_us),
             environment=self._environment,
             request=request,
             records=RecordsOf(unit, self._directory, now_us),
-            numbers=NumbersOf(unit, self._number_text),
-            accounts=AccountsOf(unit, self._directory, self._passwords),
+            numbers=numbers,
+            accounts=accounts,
             waiting=WaitingOf(unit, list(dict.fromkeys(boxes))),
-            hours=Hours(self._directory, unit),
-            schedule=ScheduleOf(unit),
+            hours=hours,
+            schedule=schedule,
             catalogue=self._catalogue,
             business=self._business,
             business_code=business_code,

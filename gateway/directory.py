@@ -116,6 +116,8 @@ class Directory:
     def routed_boxes(self, view: View, user_id: str) -> list[str]:
         """Every box that a route of this user ID or its 利用者コード names."""
         routes = self._read(view).routes
+        if not routes:
+            return []
         return sorted({route.box for (user, _), route in routes.items() if user in (user_id, user_id[:5])})
 
     def stop(self, view: View, business_code: str, at: int) -> Window | None:

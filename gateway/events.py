@@ -50,7 +50,7 @@ class _Plain:
         if "exc_info" in event or "stack_info" in event or "exception" in event:
             return str(self._full(logger, name, event))
         head = f"{event.pop('timestamp')} [{event.pop('level'):<9}] {event.pop('event'):<30}"
-        return " ".join([head, *[f"{key}={_shown(event[key])}" for key in sorted(event)]])
+        return " ".join([head, *[f"{key}={_shown(value)}" for key, value in sorted(event.items())]])
 
 
 def _shown(value: object) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 __all__ = [
     "Account",
@@ -54,8 +54,7 @@ class RequestState(enum.IntEnum):
     """Given up on; an operator looks at it."""
 
 
-@dataclass(frozen=True, slots=True)
-class NewRequest:
+class NewRequest(NamedTuple):
     """A transmission to be journalled. ``raw`` is what came in; ``content`` the message in it (for the digest only).
 
     ``lane`` is one sender; ``idem`` the identity of the request, unique in the store (empty: nobody gave it one, and
@@ -120,8 +119,7 @@ class Request:
     conversation: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class NewLetter:
+class NewLetter(NamedTuple):
     """One output to be put into a box. ``content`` is the whole NACCS EDI message, without any mail header.
 
     ``request`` is the journal number of what caused it; ``part`` its place among the outputs of that request, from 0
@@ -185,8 +183,7 @@ class Letter:
         return "waiting"
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """What :meth:`Unit.add_letter` gives back: the letter's number, its uid in the box, and the box's uid_validity."""
 
     number: int
@@ -194,8 +191,7 @@ class Stored:
     uid_validity: int
 
 
-@dataclass(frozen=True, slots=True)
-class Dispatch:
+class Dispatch(NamedTuple):
     """A letter that is due at the push door: what the courier needs to send it."""
 
     number: int
@@ -247,8 +243,7 @@ class SentMessage:
     acknowledged_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """What became of an attempt to deliver the letter ``number``. ``due_at`` is the next attempt, None if none follows.
 
     ``outcome`` is delivered, deferred, refused or unknown; ``door`` the one it was tried at.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sekisho.codecs.envelope import Envelope
 
@@ -42,8 +42,7 @@ class Verdict(enum.Enum):
     """Nothing kept, and sending the same again will not help. SMTP 554 5.6.0."""
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """The answer to one submission: ``text`` is public, one line, ASCII; ``number`` the journal number if accepted.
 
     Of a request that was here before, ``repeated`` is true, ``number`` is that of the first one, and ``answer`` what
@@ -81,8 +80,7 @@ class Outcome(enum.StrEnum):
     """The whole message went out and no answer came: the peer may have it. Repeat with the same Message-ID."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
+class Parcel(NamedTuple):
     """One letter on its way out: ``number`` is the caller's; ``data`` the whole mail, CRLF lines, not dot-stuffed."""
 
     number: int
@@ -91,8 +89,7 @@ class Parcel:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """What became of the parcel ``number``; ``text`` is the peer's reply or the error, for the operator."""
 
     number: int

@@ -17,7 +17,7 @@ import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import ClassVar, Final, NamedTuple
 
 from sekisho.codecs.mime_parts import MimeLimits
 from sekisho.transports.smtp_data import DataReader, Pool
@@ -96,8 +96,7 @@ class SmtpLimits:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Mail:
+class Mail(NamedTuple):
     """A complete mail: addresses without brackets, ``data`` with dot-stuffing undone, its last CRLF included."""
 
     sender: str

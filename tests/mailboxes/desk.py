@@ -33,7 +33,7 @@ def new_request(idem: str = "r1", **fields: Any) -> NewRequest:  # noqa: ANN401 
         content=f"content {idem}".encode(),
         wrapping="mail",
     )
-    return replace(made, **fields)
+    return made._replace(**fields)
 
 
 def new_letter(request: int, part: int = 0, **fields: Any) -> NewLetter:  # noqa: ANN401 - any field of the value
@@ -52,7 +52,7 @@ def new_letter(request: int, part: int = 0, **fields: Any) -> NewLetter:  # noqa
         created_at=2000,
         due_at=2000,
     )
-    return replace(made, **fields)
+    return made._replace(**fields)
 
 
 def new_account(user_id: str = "1ANACA0A", **fields: Any) -> Account:  # noqa: ANN401 - any field of the value

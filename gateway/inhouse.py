@@ -5,6 +5,9 @@ HELO, header fields without a space after the colon and no Date, and it runs an 
 MAIL, RCPT, DATA, RSET and QUIT only, into which the centre pushes the replies. The sending half is written on streams
 so that it can send exactly the bytes it is told to, broken ones too; the receiving half is aiosmtpd's protocol class in
 our loop. Nothing of the gateway's own transports is used: whoever tests a line brings the other end of it.
+
+This file is the two-way line. The other lines are in ``inhouse_mail``, ``inhouse_pop3``, ``inhouse_sftp`` and
+``inhouse_ebms``; whatever a letter came by, it becomes an :class:`Arrival` of the one :class:`InHouseSystem`.
 """
 
 from __future__ import annotations
@@ -25,12 +28,23 @@ from sekisho.codecs.message import Catalogue, Message, from_json, read_message
 from sekisho.codecs.mime import EDIFACT_TYPE, is_interchange, unwrap
 from sekisho.gateway.partners import opening_of
 
-__all__ = ["Arrival", "InHouseSystem", "Submission", "build_mail", "build_request", "split_address", "submit"]
+__all__ = [
+    "Arrival",
+    "InHouseSystem",
+    "Submission",
+    "build_mail",
+    "build_request",
+    "split_address",
+    "stuffed",
+    "submit",
+]
 
 _REPLY_SECONDS: Final = 30.0
 """How long a reply to an SMTP command is awaited. Real senders give up after 3 s; a test wants the late answer too."""
 _RECEIVE_BYTES: Final = 33_554_432
 """Largest mail taken: far above any message, so that an over-long reply is shown and not refused."""
+_UNCODED: Final = frozenset({"login", "put", "stored"})
+"""Stages that are told without a number."""
 
 
 def split_address(text: str, default_port: int = 25) -> tuple[str, int]:
@@ -93,7 +107,9 @@ def build_mail(content: bytes, *, sender: str, recipient: str, message_id: str =
 class Submission:
     """How a submission ended: at which ``stage`` (``connect``, an SMTP verb, ``dot``), with which reply.
 
-    ``code`` is 0 where no reply came; ``text`` then says why.
+    ``code`` is 0 where no reply came, and where the line has no codes (SFTP); ``text`` then says more. A message has
+    been taken when the stage is the last one of its line: ``dot`` (SMTP) or ``answer`` (ebMS) with a code of 200 to
+    299, ``stored`` (SFTP).
     """
 
     stage: str
@@ -103,10 +119,11 @@ class Submission:
     @property
     def accepted(self) -> bool:
         """Whether the centre said yes to the whole message."""
-        return self.stage == "dot" and 200 <= self.code < 300
+        return self.stage == "stored" or (self.stage in ("dot", "answer") and 200 <= self.code < 300)
 
     def __str__(self) -> str:
-        return f"{self.stage}: {self.code or 'no reply'} {self.text}".rstrip()
+        said = str(self.code) if self.code else "" if self.stage in _UNCODED else "no reply"
+        return " ".join(filter(None, (f"{self.stage}:", said, self.text)))
 
 
 async def submit(host: str, port: int, mail: bytes, *, sender: str, recipient: str) -> Submission:
@@ -122,7 +139,7 @@ async def submit(host: str, port: int, mail: bytes, *, sender: str, recipient: s
             ("MAIL", f"MAIL FROM:<{sender}>".encode("ascii"), 250),
             ("RCPT", f"RCPT TO:<{recipient}>".encode("ascii"), 250),
             ("DATA", b"DATA", 354),
-            ("dot", _stuffed(mail) + b".", 250),
+            ("dot", stuffed(mail) + b".", 250),
         ]
         if code != 220:
             return Submission(stage, code, text)
@@ -143,7 +160,7 @@ async def submit(host: str, port: int, mail: bytes, *, sender: str, recipient: s
             writer.close()
 
 
-def _stuffed(mail: bytes) -> bytes:
+def stuffed(mail: bytes) -> bytes:
     """Dots doubled at line starts; the text ends with CRLF, which belongs to it (RFC 5321 section 4.5.2)."""
     text = mail if mail.endswith(b"\r\n") else mail + b"\r\n"
     text = text.replace(b"\r\n.", b"\r\n..")
@@ -166,10 +183,11 @@ async def _reply(reader: asyncio.StreamReader) -> tuple[int, str]:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One mail that the centre pushed.
+    """One letter that the centre pushed, or that was fetched from it.
 
-    ``number`` counts arrivals from 1; ``at`` is monotonic seconds; ``box`` the RCPT address as it came;
-    ``transport_id`` the Message-ID; ``content`` the bytes of the message; ``message`` what they say as NACCS EDI.
+    ``number`` counts arrivals from 1; ``at`` is monotonic seconds; ``box`` the RCPT address as it came, of a fetched
+    letter what its fetcher calls the box; ``transport_id`` the Message-ID, the MessageId of ebMS, the file name of
+    SFTP; ``content`` the bytes of the message; ``message`` what they say as NACCS EDI; ``line`` how it came.
     """
 
     number: int
@@ -179,6 +197,7 @@ class Arrival:
     transport_id: str
     content: bytes
     message: Message
+    line: str = "two-way"
 
     @property
     def carry(self) -> bytes:
@@ -260,16 +279,20 @@ class InHouseSystem:
         """Called by aiosmtpd with each mail; its answer to the dot."""
         raw = envelope.content if isinstance(envelope.content, bytes) else b""
         mail = unwrap(raw)
-        message = read_message(mail.content, self.catalogue, direction="out")
         box = envelope.rcpt_tos[0] if envelope.rcpt_tos else ""
+        self.take_in(mail.content, box=box, sender=envelope.mail_from or "", transport_id=mail.transport_id)
+        return "250 OK"
+
+    def take_in(
+        self, content: bytes, *, box: str, sender: str = "", transport_id: str = "", line: str = "two-way"
+    ) -> None:
+        """Keep a letter that came by any line, and wake who waits for it."""
+        message = read_message(content, self.catalogue, direction="out")
         number = len(self.arrivals) + 1
         self.arrivals.append(
-            Arrival(
-                number, time.monotonic(), box, envelope.mail_from or "", mail.transport_id, mail.content, message
-            )
+            Arrival(number, time.monotonic(), box, sender, transport_id, content, message, line)
         )
         self._changed.set()
-        return "250 OK"
 
     async def wait(self, enough: Callable[[Sequence[Arrival]], Any], seconds: float) -> bool:
         """Wait until ``enough`` of all arrivals is true, at most ``seconds``; whether it became true."""

@@ -31,9 +31,13 @@ class Client:
     keys: Keys | None = None
     name: str = NAME
     password: str = PASSWORD
+    said: bytes = b""
+    """What its last run printed."""
 
     program: ClassVar[str] = ""
     can: ClassVar[tuple[str, ...]] = ("", "stls", "implicit")
+    notes_each: ClassVar[bool] = False
+    """Whether it writes down each letter that it has before it fetches the next."""
 
     def collect(self, *, keep: bool = False) -> bool:
         """Run it once; whether it says that all went well."""
@@ -45,7 +49,7 @@ class Client:
         other = unprivileged and os.geteuid() == 0
         for path in [self.folder, *self.folder.rglob("*")] if other else []:
             shutil.chown(path, "nobody", "nogroup")
-        return subprocess.run(
+        done = subprocess.run(
             command,
             user="nobody" if other else None,
             group="nogroup" if other else None,
@@ -57,6 +61,8 @@ class Client:
             check=False,
             timeout=60,
         )
+        self.said = done.stdout[:1_000] + done.stderr[-1_000:]
+        return done
 
     @property
     def stored(self) -> list[bytes]:
@@ -93,6 +99,7 @@ class Poplib(Client):
     """The standard library's client, used in the way its documentation shows, with UIDL."""
 
     program = "poplib"
+    notes_each = True
 
     def collect(self, *, keep: bool = False) -> bool:
         """See :meth:`Client.collect`."""
@@ -128,6 +135,7 @@ class Curl(Client):
     """A script around curl: UIDL, then a RETR for each letter that is not known, then a DELE for each."""
 
     program = "curl"
+    notes_each = True
 
     def _curl(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         options = ["-sS", "--max-time", "30", "--user", f"{self.name}:{self.password}"]
@@ -141,7 +149,7 @@ class Curl(Client):
         listed = self._curl("-X", "UIDL", url)
         if listed.returncode:
             return False
-        rows = [line.split() for line in listed.stdout.decode("ascii").splitlines() if line]  # an empty one if none waits
+        rows = [line.split() for line in listed.stdout.decode("ascii").splitlines() if line]  # curl adds one to none
         known = self.known()
         fine = True
         for number, uid in rows:

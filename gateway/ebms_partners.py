@@ -254,11 +254,11 @@ class EbmsPartner(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
     @property
     def signals_in_response(self) -> bool:
-        """Whether Acknowledgments and errors go into the HTTP response.
+        """Whether what is said at once goes into the HTTP response.
 
-        Without an endpoint of his there is no other place for them.
+        Without an endpoint of his there is no other place for it.
         """
-        return self.sync_reply in ("mshSignalsOnly", "signalsOnly", "signalsAndResponse") or not self.url
+        return self.sync_reply != "none" or not self.url
 
     @property
     def replies_in_response(self) -> bool:

@@ -215,7 +215,7 @@ class MessageService:
 
     async def _answer_of(self, profile: Profile, message: EbMessage, identity: str) -> Answered:
         """The Acknowledgment, made before the message is kept; of a known message none is made again."""
-        if message.ack_requested is None:
+        if message.ack_requested is None or profile.agreed.sync_reply == "responseOnly":
             return Answered("", b"")
         said = self._speaker.acknowledgment(profile, message)
         if not message.ack_requested.signed:
@@ -287,11 +287,8 @@ class MessageService:
         """A signal: in the response, or by a post of its own. ``sync``: it was asked for in the response."""
         if not answer.body:
             return _NOTHING
-        agreed = profile.agreed
-        if agreed.signals_in_response or (sync and agreed.sync_reply == "none"):
+        if profile.agreed.signals_in_response or sync:
             return _response(answer)
-        if agreed.sync_reply == "responseOnly":
-            return _NOTHING
         if profile.target is not None:
             self._signals.put(profile.name, profile.target, answer)
         return _NOTHING
@@ -317,7 +314,7 @@ class MessageService:
             return _NOTHING  # an error is never answered with an error (item 57)
         said = self._speaker.error(profile, header, [refused.as_error()])
         wire = await self._speaker.signed(profile, said) if profile is not None else self._speaker.wire(said)
-        if profile is None or profile.agreed.sync_reply == "responseOnly":
+        if profile is None:
             return Answer(200, wire.content_type, wire.body)  # without an agreement there is no other address (item 68)
         sync = message is not None and message.sync_reply is not None
         return self._say(profile, Answered(wire.content_type, wire.body), sync=sync)

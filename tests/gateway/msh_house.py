@@ -120,7 +120,6 @@ async def centre(
     profile's ``url`` names. ``signed``: both sides sign.
     """
     peer = Peer(signer=broker_signer() if signed else None)
-    make = (lambda **more: signed_profile(folder, **more)) if signed else profile
 
     def opened(unit: Unit) -> None:
         box = unit.box(BOX)
@@ -132,7 +131,7 @@ async def centre(
     async with contextlib.AsyncExitStack() as stack:
         if push:
             changes["url"] = await stack.enter_async_context(peer.listening())
-        own = partners or (make(**changes),)
+        own = partners or (signed_profile(folder, **changes) if signed else profile(**changes),)
         desk = await stack.enter_async_context(house(folder, toml, change=opened))
         gateway = desk.gateway
         service = MessageService(

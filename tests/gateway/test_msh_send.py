@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -11,7 +12,7 @@ from sekisho.mailboxes.letters import Letter, SentMessage
 from tests.gateway.ebms_peer import Answering, Peer
 from tests.gateway.msh_house import Centre, centre
 
-ASYNC = {"push": True, "sync_reply": "none", "retries": 2, "retry_interval_seconds": 300}
+ASYNC: dict[str, Any] = {"push": True, "sync_reply": "none", "retries": 2, "retry_interval_seconds": 300}
 
 
 def _sent(desk: Centre) -> SentMessage:

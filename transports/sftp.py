@@ -43,10 +43,9 @@ KEY_EXCHANGES: Final = (
     "ecdh-sha2-nistp256",
     "ecdh-sha2-nistp384",
     "ecdh-sha2-nistp521",
-    "diffie-hellman-group16-sha512",
-    "diffie-hellman-group14-sha256",
 )
-"""No SHA-1 and nothing below 112 bits (RFC 9142). Strict key exchange is asyncssh's default (CVE-2023-48795)."""
+"""No SHA-1 (RFC 9142), and elliptic curves only: every client of the last ten years has them. Strict key exchange is
+asyncssh's default (CVE-2023-48795)."""
 CIPHERS: Final = (
     "aes128-gcm@openssh.com",
     "aes256-gcm@openssh.com",

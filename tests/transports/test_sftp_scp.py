@@ -75,7 +75,7 @@ def test_commands_that_are_scp(command: str, order: ScpOrder) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["", "id", "scp", "scp /in", "scp -t -f /in", "scp -t /in /out", "scp -t /in; id", "scp -S prog -t /in", "sh -c scp",
+    ["", "id", "scp", "scp /in", "scp -t -f /in", "scp -t /in /out", "scp -t /in; id", "scp -S x -t /in", "sh -c scp",
      "/usr/bin/scp -t /in", "scp -t $(id) x", "scp -t 'a", "scp -t " + "a" * 5_000, "sftp-server", "scp -x -t /in"],
 )  # fmt: skip
 def test_commands_that_are_not(command: str) -> None:
@@ -174,7 +174,7 @@ async def test_a_refusal_of_the_house_is_told() -> None:
 
 
 async def test_a_temporary_name_is_refused() -> None:
-    """scp cannot rename, so such a file would never be a message; the sender must hear that."""
+    """The protocol cannot rename, so such a file would never be a message; the sender must hear that."""
     scp = Scp("scp -t /in")
     scp.say(b"C0644 2 a.part\nok\0")
     assert b"rename" in await scp.hear()

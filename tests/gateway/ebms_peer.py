@@ -52,9 +52,13 @@ SERVICE = Service("urn:sekisho:service:declarations")
 REQUEST, REPLY, PULL = "Request", "Reply", "Fetch"
 
 
+def keys(name: str, days: int = 30) -> tuple[bytes, bytes]:
+    """Key and self-signed certificate in PEM, made once a run; valid from yesterday to ``days`` days from now."""
+    return _keys(name, days)
+
+
 @functools.cache
-def keys(name: str, days: int = 30, starts: int = -1) -> tuple[bytes, bytes]:
-    """Key and self-signed certificate in PEM, made for this run; valid from ``starts`` to ``days`` days from now."""
+def _keys(name: str, days: int) -> tuple[bytes, bytes]:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = dt.datetime.now(dt.UTC)
@@ -64,7 +68,7 @@ def keys(name: str, days: int = 30, starts: int = -1) -> tuple[bytes, bytes]:
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now + dt.timedelta(days=starts))
+        .not_valid_before(now - dt.timedelta(days=1))
         .not_valid_after(now + dt.timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)

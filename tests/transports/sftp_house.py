@@ -134,6 +134,12 @@ class House:
         """Where the listener listens."""
         return self.listener.address[1]
 
+    async def emptied(self) -> None:
+        """Wait until nobody is connected."""
+        async with asyncio.timeout(10):
+            while self.listener.open_connections:  # noqa: ASYNC110 (the listener has no event for it)
+                await asyncio.sleep(0.01)
+
     async def connect(
         self,
         box: str = BOX,

@@ -141,8 +141,8 @@ async def test_dropped_in_the_middle_of_writing() -> None:
         await asyncio.sleep(0)
         upload.drop()
     async with asyncio.timeout(10):
-        while descriptors() > before:
-            await asyncio.sleep(0.01)  # noqa: ASYNC110 (a thread has no event)
+        while descriptors() > before:  # noqa: ASYNC110 (a thread has no event)
+            await asyncio.sleep(0.01)
     assert (spool.memory, spool.disk) == (10_000, 1 << 30)
     spool.close()
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import asyncssh
-import paramiko
+import paramiko  # type: ignore[import-untyped]
 import pytest
 
 from sekisho.transports.sftp import SftpLimits

@@ -562,6 +562,6 @@ async def test_a_tray_that_cannot_be_read(talk: Talk) -> None:
     def fails(_: str) -> list[Waiting]:
         raise TrayError("not now")
 
-    talk.house.waiting = fails  # type: ignore[method-assign]
+    talk.house.waiting = fails  # type: ignore[method-assign, assignment]
     reply = await talk.say(11, text(f"/out/{BOX}"))
     assert (reply.code, reply.text) == (FAILURE, "not now")

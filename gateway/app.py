@@ -37,6 +37,7 @@ from sekisho.gateway.partners import Partners
 from sekisho.gateway.passwords import Passwords, hash_password
 from sekisho.gateway.pipeline import Pipeline
 from sekisho.gateway.registry import ensure_box, seed
+from sekisho.gateway.schedule import Schedule
 from sekisho.gateway.settings import Settings
 from sekisho.gateway.trays import Trays
 from sekisho.handlers import business_codes, catalogue
@@ -84,6 +85,7 @@ class Gateway:
             business=settings.business,
             message_bytes=settings.limits.message_bytes,
             partners=partners,
+            examinations=settings.examination,
         )
         codes = business_codes(modules)
 
@@ -146,7 +148,15 @@ class Gateway:
             clock=self.clock,
         )
         self.listeners = [make_listener(listener, hall) for listener in settings.listener]
-        self._rounds: asyncio.Task[None] | None = None
+        self.schedule = Schedule(
+            store=self.store,
+            clerk=self.clerk,
+            clock=self.clock,
+            steps=self.pipeline.steps,
+            on_letters=self.couriers.offer,
+            movable=settings.gateway.environment == "test",
+        )
+        self._rounds: list[asyncio.Task[None]] = []
 
     # The clerk is made before the couriers that it tells, so it tells them through these two.
     def _letters_committed(self, letters: list[Dispatch]) -> None:
@@ -167,11 +177,15 @@ class Gateway:
                 added = seed(unit, self.settings.registry.seed, hash_password, self.clock.us())
                 log.info("registry.seeded", **added)
             ensure_box(unit, self.settings.operators.box, self.settings.gateway.hostname)
+            self.schedule.note(unit)
         self.certificates.look()
         self.couriers.look()  # what a former run left goes before anything the clerk will commit
         self.clerk.start()
         self.clerk.watch_disk()
-        self._rounds = asyncio.create_task(self.housekeeping.run(), name="housekeeping")
+        self._rounds = [
+            asyncio.create_task(self.housekeeping.run(), name="housekeeping"),
+            asyncio.create_task(self.schedule.run(), name="schedule"),
+        ]
         out = {}
         for listener in self.listeners:
             await listener.start()
@@ -183,9 +197,9 @@ class Gateway:
         """Close in order: nobody new, what is in is finished, then the store."""
         await asyncio.gather(*(listener.stop(_GRACE) for listener in self.listeners))
         await self.couriers.stop(_GRACE if self.failure is None else 0)
-        if self._rounds is not None:
-            self._rounds.cancel()
-            await asyncio.gather(self._rounds, return_exceptions=True)
+        for task in self._rounds:
+            task.cancel()
+        await asyncio.gather(*self._rounds, return_exceptions=True)
         if self.failure is None:
             await self.clerk.stop()
         self.doors.close()

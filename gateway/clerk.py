@@ -35,7 +35,7 @@ from sekisho.gateway.intake import Intake
 from sekisho.gateway.passwords import Passwords
 from sekisho.gateway.pen import Pen
 from sekisho.gateway.pipeline import Pipeline
-from sekisho.mailboxes.letters import Dispatch, Mark
+from sekisho.mailboxes.letters import Dispatch, Mark, Request
 from sekisho.mailboxes.store import Store, StoreError, Transaction, Unit
 from sekisho.transports.base import Receipt, Verdict
 
@@ -189,6 +189,17 @@ class Clerk:
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._wake)
         return answer
+
+    def adopt(self, entered: list[Request]) -> bool:
+        """Take up requests that another process has journalled; called in the loop. False: not now, ask again."""
+        lanes = self._writer.lanes
+        if self._writing:
+            return False  # a lane may be on its way through the pen
+        for request in entered:
+            if not lanes.holds(request.lane, request.number):
+                lanes.defer(request.lane, request.number, None, 0)
+        self._wake()
+        return True
 
     def watch_disk(self) -> None:
         """Look at the free space; called now and then."""

@@ -32,6 +32,8 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "route": ("cli_registry", "route"),
     "place": ("cli_registry", "place"),
     "window": ("cli_window", "window"),
+    "clock": ("cli_clock", "clock"),
+    "act": ("cli_act", "act"),
     "records": ("cli_registry", "records"),
     "send": ("cli_conntest", "send"),
     "conntest": ("cli_conntest", "conntest"),

@@ -84,6 +84,10 @@ def opened(config: str | None, data: str | None) -> Iterator[Opened]:
     except StoreError as error:
         raise SetupFailed(f"{folder}: {error}") from None
     try:
+        with store.view() as view:
+            moved = view.record("clock", "moved")
+        if moved is not None:  # a gateway's clock that was set or moved: its time is the store's time
+            clock.follow(int(moved["shift"]))
         yield Opened(store, clock, settings)
     except Conflict as error:
         raise Unacceptable(str(error)) from None

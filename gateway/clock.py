@@ -33,7 +33,26 @@ class Clock:
     """System time, or in a test environment system time moved so that it began at ``start`` (aware)."""
 
     def __init__(self, start: datetime | None = None) -> None:
-        self._shift_us = 0 if start is None else to_us(start) - time.time_ns() // 1000
+        self._base_us = 0 if start is None else to_us(start) - time.time_ns() // 1000
+        self._shift_us = self._base_us
+
+    @property
+    def moved_us(self) -> int:
+        """How far it has been moved since it began, in microseconds."""
+        return self._shift_us - self._base_us
+
+    def move(self, microseconds: int) -> None:
+        """Move it so far from where it would be if nobody had moved it. Who rules over time calls this, nobody else."""
+        self._shift_us = self._base_us + microseconds
+
+    @property
+    def shift_us(self) -> int:
+        """How far it is from the system's, in microseconds."""
+        return self._shift_us
+
+    def follow(self, shift_us: int) -> None:
+        """Show the time of another process's clock, which stands so far from the system's."""
+        self._shift_us = shift_us
 
     def us(self) -> int:
         """Now, in microseconds since the epoch."""

@@ -6,7 +6,7 @@ Each class here is the house's side of a Protocol in :mod:`sekisho.handlers.kit`
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -14,8 +14,9 @@ from typing import Any
 from sekisho.codecs.message import Catalogue
 from sekisho.gateway.clock import from_us, to_us
 from sekisho.gateway.directory import Directory, Hours
+from sekisho.gateway.examinations import ExaminationRule, ExaminationsOf
 from sekisho.gateway.passwords import Passwords
-from sekisho.handlers.kit import Context, User
+from sekisho.handlers.kit import STEPS, Context, User
 from sekisho.mailboxes.letters import Account, LetterQuery
 from sekisho.mailboxes.store import Unit
 
@@ -173,14 +174,19 @@ class WaitingOf:
 
 
 class ScheduleOf:
-    """Timers of one unit."""
+    """Timers of one unit; they remember whose they are and which request set them."""
 
-    def __init__(self, unit: Unit) -> None:
-        self._unit = unit
+    __slots__ = ("_request", "_unit", "_user_id")
+
+    def __init__(self, unit: Unit, user_id: str, request: int) -> None:
+        self._unit, self._user_id, self._request = unit, user_id, request
 
     def at(self, when: datetime, kind: str, key: str, data: Mapping[str, Any] | None = None) -> None:
-        """Have something happen at a moment."""
-        self._unit.add_timer(to_us(when), kind, key, data or {})
+        """Have something happen at a moment. Raises ValueError for a step that nobody has registered."""
+        if kind not in STEPS:
+            raise ValueError(f"there is no step {kind}")
+        whose = {"user": self._user_id, "request": self._request, "data": dict(data or {})}
+        self._unit.add_timer(to_us(when), kind, key, whose)
 
     def cancel(self, kind: str, key: str) -> None:
         """Take it back."""
@@ -199,11 +205,13 @@ class Contexts:
         number_text: Callable[[str, int], str],
         catalogue: Catalogue,
         business: Mapping[str, Any],
+        examinations: Sequence[ExaminationRule] = (),
     ) -> None:
+        self._examinations = tuple(examinations)
         self._directory, self._passwords, self._number_text = directory, passwords, number_text
         self._environment, self._catalogue, self._business = environment, catalogue, business
         self._unit: Unit | None = None
-        self._shared: tuple[NumbersOf, AccountsOf, Hours, ScheduleOf]
+        self._shared: tuple[NumbersOf, AccountsOf, Hours]
 
     def make(
         self,
@@ -223,9 +231,8 @@ class Contexts:
                 NumbersOf(unit, self._number_text),
                 AccountsOf(unit, self._directory, self._passwords),
                 Hours(self._directory, unit),
-                ScheduleOf(unit),
             )
-        numbers, accounts, hours, schedule = self._shared
+        numbers, accounts, hours = self._shared
         return Context(
             user=User(account.id, account.trade, account.specialist, account.in_house),
             now=from_us(now_us),
@@ -236,9 +243,10 @@ class Contexts:
             accounts=accounts,
             waiting=WaitingOf(unit, list(dict.fromkeys(boxes))),
             hours=hours,
-            schedule=schedule,
+            schedule=ScheduleOf(unit, account.id, request),
             catalogue=self._catalogue,
             business=self._business,
             business_code=business_code,
             aviation=aviation,
+            examinations=ExaminationsOf(self._examinations, account.id),
         )

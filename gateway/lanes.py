@@ -99,6 +99,11 @@ class Lanes:
         else:
             del self._lanes[name]
 
+    def holds(self, name: str, number: int) -> bool:
+        """Whether a request waits in its lane."""
+        lane = self._lanes.get(name)
+        return lane is not None and any(waiting.number == number for waiting in lane.waiting)
+
     def block(self, name: str) -> None:
         """The first request of this lane cannot go on; the lane is passed over until :meth:`unblock`."""
         self._lanes[name].blocked = True

@@ -8,9 +8,9 @@ hears of it after the commit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -26,20 +26,24 @@ from sekisho.gateway.admission import Admission, PasswordUnknown
 from sekisho.gateway.clock import Clock, from_us, to_us
 from sekisho.gateway.context import Contexts
 from sekisho.gateway.directory import Directory
+from sekisho.gateway.examinations import ExaminationRule
 from sekisho.gateway.intake import reopened
 from sekisho.gateway.interchange import InterchangeWay
 from sekisho.gateway.outbox import Processed, put_letter
 from sekisho.gateway.partners import Partners
 from sekisho.gateway.passwords import Passwords
+from sekisho.gateway.steps import StepWay
 from sekisho.handlers import Handler, Originator, Outcome, Output, find, key_item, system_letter
 from sekisho.handlers.kit import single_items
 from sekisho.mailboxes.letters import Account, RequestState
 from sekisho.mailboxes.store import StoreError, Unit
 
-__all__ = ["Pipeline", "Processed"]
+__all__ = ["OPERATOR", "Pipeline", "Processed"]
 
 log = structlog.get_logger("sekisho.pipeline")
 _NOTICE_PART = 0
+OPERATOR: Final = "operator"
+"""The transport of requests that an operator enters on this machine; no listener may have this name."""
 
 
 @dataclass(slots=True)
@@ -77,6 +81,7 @@ class Pipeline:
         business: Mapping[str, Any] | None = None,
         message_bytes: int = MESSAGE_MOST,
         partners: Partners | None = None,
+        examinations: Sequence[ExaminationRule] = (),
     ) -> None:
         self._catalogue = catalogue
         self._directory = directory
@@ -92,6 +97,7 @@ class Pipeline:
             number_text=number_text,
             catalogue=catalogue,
             business=business or {},
+            examinations=examinations,
         )
         self._message_bytes = message_bytes
         self._handlers: dict[str, Handler | None] = {}
@@ -106,6 +112,10 @@ class Pipeline:
             handler_of=self.handler,
         )
         self._minute = (0, "")
+
+        self.steps = StepWay(
+            catalogue=catalogue, directory=directory, addressing=addressing, contexts=self._contexts
+        )
 
     def handler(self, business_code: str) -> Handler | None:
         """The handler of a business code, remembered."""
@@ -158,7 +168,8 @@ class Pipeline:
         way.findings = step.header(way.envelope, way.account)
         step.service(unit, now_us, busy=busy)
         account = way.account = step.user(unit, header, way.envelope)
-        step.password(account, header)
+        if way.envelope.transport != OPERATOR:  # an operator has been let in by the machine itself
+            step.password(account, header)
         way.handler = self.handler(header.business_code)
         step.state(account, way.handler)
         way.handler = step.business(unit, header.business_code, way.handler, from_us(now_us), now_us)

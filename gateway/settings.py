@@ -18,6 +18,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta, Struct, field, structs
 
 from sekisho.gateway.clock import JAPAN, to_us
+from sekisho.gateway.examinations import ExaminationRule
 from sekisho.gateway.partners import Partner, problems_of
 from sekisho.gateway.settings_doors import Certificate, Listener
 from sekisho.gateway.strict_toml import read_file, read_table
@@ -345,6 +346,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     window: tuple[Window, ...] = ()
     operators: Operators = field(default_factory=Operators)
     partner: tuple[Partner, ...] = ()
+    examination: tuple[ExaminationRule, ...] = ()
+    """Customs' side: the first rule that matches says how something is examined; none: simple, at once."""
 
     @property
     def data(self) -> Path:

@@ -67,6 +67,8 @@ class Listener(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Check what the types cannot say."""
+        if self.name == "operator":
+            raise ValueError("name", '"operator" is what the journal calls requests that an operator enters')
         host, port = split_address(self.address)
         if not host or not port.isdigit() or int(port) > 65535:
             raise ValueError("address", f'"{self.address}"; host:port is expected, like "127.0.0.1:2525"')

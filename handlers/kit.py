@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, time
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from datetime import datetime, time, timedelta
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from sekisho.codecs.layout import Layout, Value
 from sekisho.codecs.message import Catalogue, Message
@@ -25,9 +25,12 @@ __all__ = [
     "EDIFACT",
     "HANDLERS",
     "SENDER",
+    "STEPS",
     "Accounts",
     "Context",
     "EdifactHandler",
+    "Examination",
+    "Examinations",
     "Handler",
     "Hours",
     "ItemCheck",
@@ -46,6 +49,7 @@ __all__ = [
     "reads",
     "refuse",
     "single_items",
+    "step",
 ]
 
 
@@ -207,15 +211,50 @@ class Hours(Protocol):
 
 
 class Schedule(Protocol):
-    """Business steps that happen by themselves later."""
+    """Business steps that happen by themselves later, for the user and the request of this context.
+
+    A step of a kind and key that is waiting is not replaced by another one: cancel it first.
+    """
 
     def at(self, when: datetime, kind: str, key: str, data: Mapping[str, Any] | None = None) -> None:
-        """Run the step ``kind`` for ``key`` at ``when``."""
+        """Run the step ``kind`` (:func:`step`) for ``key`` at ``when``; if that is past, right after this message."""
         ...
 
     def cancel(self, kind: str, key: str) -> None:
         """Forget the step; nothing happens if there is none."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """How customs examines something (審査区分).
+
+    ``kind``: simple (簡易審査: accepted at once), documents (書類審査) or inspection (検査). ``after``: how long until
+    customs decides by itself; None: an officer's message or an operator does. ``decision``: what it then decides.
+    """
+
+    kind: Literal["simple", "documents", "inspection"] = "simple"
+    after: timedelta | None = None
+    decision: Literal["approve", "refuse", "correct"] = "approve"
+
+
+SIMPLE: Final = Examination()
+
+
+class Examinations(Protocol):
+    """Customs' choice of examination by the rules of the settings, so that a test can steer it."""
+
+    def choose(self, code: str, *, office: str = "", value: int = 0, remarks: str = "") -> Examination:
+        """The examination of what business ``code`` asks for; ``value`` in yen, ``remarks`` the message's 記事."""
+        ...
+
+
+class _Simple:
+    """Where nobody has made rules."""
+
+    def choose(self, code: str, *, office: str = "", value: int = 0, remarks: str = "") -> Examination:
+        del code, office, value, remarks
+        return SIMPLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +280,7 @@ class Context:
     business: Mapping[str, Any] = field(default_factory=dict)
     business_code: str = ""
     aviation: bool = False
+    examinations: Examinations = field(default_factory=_Simple)
 
 
 Decide = Callable[[Message, Context], Outcome]
@@ -292,6 +332,29 @@ def handles(
             raise ValueError(f"{code} is handled twice: {HANDLERS[code].decide.__module__} and {decide.__module__}")
         opens, closes = hours or (None, None)
         HANDLERS[code] = Handler(code, decide, tuple(outputs), items, opens, closes, slow, while_temporary, ignores)
+        return decide
+
+    return register
+
+
+StepDecide = Callable[[str, Mapping[str, Any], Context], Outcome]
+"""A step that happens by itself: its key, the data it was scheduled with, and the context of who scheduled it.
+
+``context.now`` is the moment it was scheduled for. Its outcome has no notice; outputs to :data:`SENDER` go as EXZ to
+the user who scheduled it, with the tags of that request.
+"""
+
+STEPS: Final[dict[str, StepDecide]] = {}
+"""Every step that can be scheduled, by kind."""
+
+
+def step(kind: str) -> Callable[[StepDecide], StepDecide]:
+    """Register a function as what happens when a scheduled step is due. Raises ValueError if the kind has one."""
+
+    def register(decide: StepDecide) -> StepDecide:
+        if kind in STEPS:
+            raise ValueError(f"{kind} is a step twice: {STEPS[kind].__module__} and {decide.__module__}")
+        STEPS[kind] = decide
         return decide
 
     return register

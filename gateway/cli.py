@@ -31,6 +31,7 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "box": ("cli_registry", "box"),
     "route": ("cli_registry", "route"),
     "place": ("cli_registry", "place"),
+    "ebms": ("cli_ebms", "ebms"),
     "window": ("cli_window", "window"),
     "clock": ("cli_clock", "clock"),
     "act": ("cli_act", "act"),

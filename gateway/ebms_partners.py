@@ -12,15 +12,16 @@ import ipaddress
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Final, Literal
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from sekisho.codecs.ebms.names import NEXT_MSH, OTHER_SOAP_ACTION, SOAP_ACTION, TO_PARTY_MSH, TOLERANCES
 from sekisho.codecs.ebms.values import Party, PartyId, Service
 
-__all__ = ["Action", "EbmsPartner", "Id", "Pull", "Side", "problems_of", "warnings_of"]
+__all__ = ["Action", "EbmsPartner", "Id", "Pull", "Side", "placed", "problems_of", "warnings_of"]
 
 Filled = Annotated[str, Meta(min_length=1)]
 Seconds = Annotated[float, Meta(gt=0)]
@@ -32,6 +33,14 @@ _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:.+")
 _ACTORS: Final = {"toPartyMSH": TO_PARTY_MSH, "nextMSH": NEXT_MSH}
 _NO_LONGER_THAN: Final = 90 * 86_400.0
 """A retry span or a persist duration in seconds: months of retries are a mistake in units."""
+_FILES: Final = (
+    "tls_certificate",
+    "tls_key",
+    "tls_trust",
+    "basic_password_file",
+    "signing_key",
+    "signing_certificate",
+)
 _CONTENTS: Final = ("naccs", "edifact", "xml")
 
 
@@ -50,10 +59,15 @@ class Id(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Side(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``us`` and ``them``: the ids and the role of one side."""
 
-    ids: Annotated[tuple[Id, ...], Meta(min_length=1)]
+    ids: tuple[Id, ...]
     """Its PartyIds; messages may carry any of them, ours carry all."""
     role: str = ""
     """Its role; empty: none is sent, and any is taken."""
+
+    def __post_init__(self) -> None:
+        """Check what the types cannot say."""
+        if not self.ids:
+            raise ValueError("ids", "at least one PartyId is expected")
 
     @property
     def party(self) -> Party:
@@ -320,6 +334,14 @@ def _is_here(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def placed(partner: EbmsPartner, folder: Path) -> EbmsPartner:
+    """The same profile with its file names seen from ``folder``."""
+    files: dict[str, Any] = {name: str(folder / value) for name in _FILES if (value := getattr(partner, name))}
+    for name in ("certificates", "signing_certificates"):
+        files[name] = tuple(str(folder / value) for value in getattr(partner, name))
+    return structs.replace(partner, **files)
 
 
 def problems_of(partners: Sequence[EbmsPartner]) -> Iterator[str]:

@@ -25,7 +25,7 @@ from sekisho.gateway.admission import Admission
 from sekisho.gateway.certificates import Certificates
 from sekisho.gateway.clerk import Clerk, ClerkLimits
 from sekisho.gateway.clock import Clock
-from sekisho.gateway.delivery import Couriers, RetryPlan
+from sekisho.gateway.delivery import Couriers, RetryPlan, Way
 from sekisho.gateway.directory import Directory
 from sekisho.gateway.doorkeeper import Doors
 from sekisho.gateway.history import Sent
@@ -33,6 +33,8 @@ from sekisho.gateway.housekeeping import Housekeeping
 from sekisho.gateway.intake import Intake
 from sekisho.gateway.letterhead import Letterhead
 from sekisho.gateway.listeners import Hall, make_listener
+from sekisho.gateway.msh import MessageService
+from sekisho.gateway.msh_profiles import Profiles
 from sekisho.gateway.partners import Partners
 from sekisho.gateway.passwords import Passwords, hash_password
 from sekisho.gateway.pipeline import Pipeline
@@ -42,7 +44,7 @@ from sekisho.gateway.settings import Settings
 from sekisho.gateway.trays import Trays
 from sekisho.handlers import business_codes, catalogue
 from sekisho.mailboxes import Store, open_store
-from sekisho.mailboxes.letters import Dispatch, Window
+from sekisho.mailboxes.letters import EBMS, Box, Dispatch, Window
 from sekisho.transports.smtp_out import SendLimits
 
 __all__ = ["Gateway", "serve"]
@@ -123,6 +125,7 @@ class Gateway:
             ),
             port=delivery.port,
             queue_most=settings.limits.outbound_queue,
+            other_way=self._ebms_way,
         )
         self.certificates = Certificates(settings.certificate, (settings.gateway.hostname, "localhost", "127.0.0.1"))
         self.housekeeping = Housekeeping(
@@ -138,6 +141,17 @@ class Gateway:
         limits = settings.limits
         self.trays = Trays(self.store, self.clerk, letterhead, self.clock, self.couriers.collected)
         self.doors = Doors(self.store, self.passwords, tries=limits.login_tries, delay=limits.login_delay)
+        self.ebms = MessageService(
+            Profiles(settings.ebms, doorkeeper=self.doors),
+            store=self.store,
+            submit=self.clerk.submit,
+            call=self.clerk.call,
+            clock=self.clock,
+            domain=first.rpartition("@")[2] or settings.gateway.hostname,
+            on_collected=self.couriers.collected,
+        )
+        for ending in self.ebms.profiles.endings:
+            self.certificates.also(f"{ending.profile}, {ending.use}", ending.not_after)
         hall = Hall(
             settings=settings,
             submit=self.clerk.submit,
@@ -146,6 +160,7 @@ class Gateway:
             doorkeeper=self.doors,
             certificates=self.certificates,
             clock=self.clock,
+            ebms=self.ebms,
         )
         self.listeners = [make_listener(listener, hall) for listener in settings.listener]
         self.schedule = Schedule(
@@ -164,6 +179,13 @@ class Gateway:
 
     def _marks_committed(self, letters: list[int]) -> None:
         self.couriers.marked(letters)
+
+    def _ebms_way(self, box: Box) -> Way | None:
+        """How letters leave a box by its ebms door; None if it has none, or a partner who comes for them."""
+        sender, plan = self.ebms.sender_of(box.id), self.ebms.plan_of(box.id)
+        if EBMS not in box.doors or sender is None or plan is None:
+            return None
+        return Way(EBMS, sender, plan)
 
     def _failed(self, error: BaseException) -> None:
         """The clerk has stopped: nothing can be kept, so nothing may be taken."""
@@ -202,6 +224,7 @@ class Gateway:
         await asyncio.gather(*self._rounds, return_exceptions=True)
         if self.failure is None:
             await self.clerk.stop()
+        await self.ebms.close()
         self.doors.close()
         await asyncio.to_thread(self.store.close)
 

@@ -155,13 +155,18 @@ def _alternative(host: str) -> x509.GeneralName:
         return x509.DNSName(host)
 
 
-def server_context(certificate: Certificate, client_certificates: str = "none") -> ssl.SSLContext:
+def server_context(
+    certificate: Certificate, client_certificates: str = "none", known: bytes = b""
+) -> ssl.SSLContext:
     """A context for one listener. Raises :class:`CertificateError`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _MINIMUM[certificate.minimum_tls]
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     if client_certificates != "none":
-        if not certificate.client_ca:
+        if known:
+            context.load_verify_locations(cadata=known.decode("ascii"))
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        elif not certificate.client_ca:
             raise CertificateError(
                 f'certificate "{certificate.name}": client_ca is missing; client certificates are checked against it'
             )
@@ -184,6 +189,7 @@ class Certificates:
         self._contexts: list[tuple[Certificate, ssl.SSLContext]] = []
         self._seen = {name: self._files(each) for name, each in self._all.items()}
         self._warned: dict[str, str] = {}
+        self._others: list[tuple[str, datetime, int]] = []
 
     @staticmethod
     def _files(certificate: Certificate) -> tuple[tuple[int, int, int], ...]:
@@ -197,14 +203,21 @@ class Certificates:
                 found.append((0, 0, 0))
         return tuple(found)
 
-    def context(self, listener: Listener) -> ssl.SSLContext | None:
-        """The listener's context, None without TLS. Raises :class:`CertificateError`."""
+    def context(self, listener: Listener, known: bytes = b"") -> ssl.SSLContext | None:
+        """The listener's context, None without TLS. Raises :class:`CertificateError`.
+
+        ``known`` are client certificates (PEM) that are trusted by themselves, whoever issued them.
+        """
         if listener.tls == "none":
             return None
         certificate = self._all[listener.certificate]
-        context = server_context(certificate, listener.client_certificates)
+        context = server_context(certificate, listener.client_certificates, known)
         self._contexts.append((certificate, context))
         return context
+
+    def also(self, name: str, not_after: datetime, warn_days: int = 30) -> None:
+        """Watch the end of a certificate that somebody else shows: a partner's."""
+        self._others.append((name, not_after, warn_days))
 
     def look(self, now: datetime | None = None, *, force: bool = False) -> list[str]:
         """Read changed files again and warn of what ends soon, once a day each; the names of what was read again.
@@ -236,7 +249,13 @@ class Certificates:
                 line = _state(certificate, now).warning(certificate.warn_days)
             except CertificateError as error:
                 line = str(error)
-            today = f"{now:%Y-%m-%d} {line.partition(' in ')[0]}"  # days count down, and are no news by themselves
-            if line and self._warned.get(name) != today:
-                self._warned[name] = today
-                log.warning("certificate.ends", certificate=name, text=line)
+            self._say(name, line, now)
+        for name, not_after, warn_days in self._others:
+            days = int((not_after - now).total_seconds() // _DAY)
+            self._say(name, CertificateState(name, "", not_after, days, "").warning(warn_days), now)
+
+    def _say(self, name: str, line: str, now: datetime) -> None:
+        today = f"{now:%Y-%m-%d} {line.partition(' in ')[0]}"  # days count down, and are no news by themselves
+        if line and self._warned.get(name) != today:
+            self._warned[name] = today
+            log.warning("certificate.ends", certificate=name, text=line)

@@ -32,12 +32,13 @@ def serve(config: str, data: str | None) -> None:
     settings = load_settings(config, data)
     from sekisho.gateway.app import serve as run  # noqa: PLC0415 - the whole gateway
     from sekisho.gateway.certificates import CertificateError  # noqa: PLC0415 - same
+    from sekisho.gateway.msh_profiles import ProfileError  # noqa: PLC0415 - same
     from sekisho.mailboxes import StoreError  # noqa: PLC0415 - same
 
     _warn(settings)
     try:
         code = _loop(run, settings)
-    except (SettingsError, CertificateError) as error:
+    except (SettingsError, CertificateError, ProfileError) as error:
         raise SetupFailed(str(error)) from None
     except StoreError as error:
         raise SetupFailed(f"{settings.data}: {error}") from None

@@ -14,22 +14,22 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
 from sekisho.codecs.mime import is_interchange
 from sekisho.gateway.clock import Clock
 from sekisho.gateway.letterhead import Letterhead
-from sekisho.mailboxes.letters import Box, Dispatch, LetterQuery, Mark
+from sekisho.mailboxes.letters import PUSH, Box, Dispatch, LetterQuery, Mark
 from sekisho.mailboxes.store import Store, View
 from sekisho.transports.base import Outcome, Parcel, Report
 from sekisho.transports.smtp_out import SendLimits, SmtpSender
 
-__all__ = ["Couriers", "RetryPlan"]
+__all__ = ["Couriers", "Plan", "RetryPlan", "Sender", "Way"]
 
 log = structlog.get_logger("sekisho.delivery")
 _AT_ONCE: Final = 64
@@ -41,6 +41,35 @@ _EVER: Final = 2**62
 _MINUTE: Final = 60_000_000
 _RESENT_ELSEWHERE: Final = 20_000_000
 """Microseconds between looks for letters of a resting box that another process made due."""
+
+
+class Sender(Protocol):
+    """What carries letters to one box."""
+
+    async def send(self, parcels: Sequence[Parcel], report: Callable[[Report], None]) -> None:
+        """Try each once, in order; one report each, but for those behind one that could not be delivered for now."""
+        ...
+
+    async def close(self) -> None:
+        """Close its connections."""
+        ...
+
+
+class Plan(Protocol):
+    """When to try again."""
+
+    def next_due(self, outcome: Outcome, attempts: int, created_at: int, now_us: int) -> int | None:
+        """The next attempt after the ``attempts``-th one ended so (counted from 1); None: none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How the letters of a box leave: through which ``door``, who carries them, and when he tries again."""
+
+    door: str
+    sender: Sender
+    plan: Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +127,7 @@ class _Courier:
         self.looked_at_us = 0
         self.doubtful: dict[int, int] = {}
         """Letters the peer may have, and when they are to be repeated."""
-        self.sender: SmtpSender | None = None
+        self.way: Way | None = None
         self.wake = asyncio.Event()
         self.task = asyncio.get_running_loop().create_task(self.run(), name=f"courier-{box.id}")
 
@@ -123,9 +152,13 @@ class _Courier:
                 self.queued -= self.sending.keys()
                 try:
                     parcels = [self.house.parcel(self.box, dispatch) for dispatch in batch]
-                    if self.sender is None:
-                        self.sender = self.house.sender_for(self.box)
-                    await self.sender.send(parcels, self.report)
+                    if self.way is None:
+                        self.way = self.house.way_of(self.box)
+                    if self.way is None:  # its doors have changed: the store has the letters for whoever fetches them
+                        self.queue.clear()
+                        self.queued.clear()
+                        break
+                    await self.way.sender.send(parcels, self.report)
                 except asyncio.CancelledError:
                     raise
                 except Exception:
@@ -142,12 +175,14 @@ class _Courier:
         """One attempt ended: mark it, and let the box rest if it could not be reached."""
         dispatch = self.sending.pop(report.number)
         now_us = self.house.now_us()
-        due = self.house.plan.next_due(report.outcome, dispatch.attempts + 1, dispatch.created_at, now_us)
+        plan = self.way.plan if self.way is not None else self.house.plan
+        due = plan.next_due(report.outcome, dispatch.attempts + 1, dispatch.created_at, now_us)
         self.tried_at_us = now_us
         self.called = False
         self.doubtful.pop(report.number, None)
         self.house.unmarked.add(report.number)
-        self.house.on_mark(Mark(report.number, report.outcome.value, now_us, due, report.text))
+        door = self.way.door if self.way is not None else PUSH
+        self.house.on_mark(Mark(report.number, report.outcome.value, now_us, due, report.text, door))
         if report.outcome is Outcome.DELIVERED:
             self.house.delivered += 1
             return
@@ -182,6 +217,7 @@ class Couriers:
         plan: RetryPlan | None = None,
         port: int = 25,
         queue_most: int = 10_000,
+        other_way: Callable[[Box], Way | None] = lambda _: None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -192,7 +228,10 @@ class Couriers:
         self._limits = limits
         self._port = port
         self._queue_most = queue_most
+        self._other_way = other_way
         self._couriers: dict[str, _Courier] = {}
+        self._fetched: set[str] = set()
+        """Boxes that have a door for pushing and nobody at its other end: their letters wait to be fetched."""
         self._behind = self._starting = True
         self._stopped = False
         self.unmarked: set[int] = set()
@@ -215,6 +254,14 @@ class Couriers:
             is_interchange=is_interchange(dispatch.content),
         )
         return Parcel(dispatch.number, self._letterhead.sender, box.address, data)
+
+    def way_of(self, box: Box) -> Way | None:
+        """By the first of its doors that pushes; None if letters cannot leave by themselves."""
+        for door in box.doors:
+            way = Way(PUSH, self.sender_for(box), self.plan) if door == PUSH else self._other_way(box)
+            if way is not None:
+                return way
+        return None
 
     def sender_for(self, box: Box) -> SmtpSender:
         """A sender to the box's configured host, or to the DNS address of its domain."""
@@ -245,17 +292,23 @@ class Couriers:
             box = view.box(name)
         if box is None:
             return None
+        way = self.way_of(box)
+        if way is None:
+            self._fetched.add(name)
+            return None
         courier = self._couriers[name] = _Courier(self, box, behind=self._behind)
+        courier.way = way
         return courier
 
     def refresh(self) -> None:
         """The registry changed: couriers whose box has another address or host start anew."""
+        self._fetched.clear()
         with self._store.view() as view:
             for name, courier in list(self._couriers.items()):
                 box = view.box(name)
                 if box is not None and box != courier.box:
                     courier.box = box
-                    courier.sender = None
+                    courier.way = None
                     courier.resting_until_us = 0
 
     def look(self) -> None:
@@ -277,7 +330,8 @@ class Couriers:
                 if courier.resting_until_us > now_us and self._recalled(view, courier, now_us):
                     self._take_up(view, courier, now_us, held, room)
             resting = [name for name, courier in self._couriers.items() if courier.resting_until_us > now_us]
-            due = view.due(_EVER if self._starting else now_us, room, frozenset(held), resting)
+            fetched = [*self._fetched]
+            due = view.due(_EVER if self._starting else now_us, room, frozenset(held), resting + fetched)
         self._behind = len(due) == room  # there may be more, of any box
         self._starting = self._starting and self._behind
         for courier in self._couriers.values():
@@ -342,5 +396,5 @@ class Couriers:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        senders = [c.sender for c in self._couriers.values() if c.sender is not None]
+        senders = [c.way.sender for c in self._couriers.values() if c.way is not None]
         await asyncio.gather(*(sender.close() for sender in senders), return_exceptions=True)

@@ -13,8 +13,11 @@ from typing import Final, Protocol
 
 from sekisho.gateway.certificates import Certificates
 from sekisho.gateway.clock import Clock
+from sekisho.gateway.msh import MessageService
 from sekisho.gateway.settings import Listener, Settings
 from sekisho.transports.base import Doorkeeper, Submit, Tray
+from sekisho.transports.ebms import EbmsEndpoint
+from sekisho.transports.http import HttpLimits, HttpListener
 from sekisho.transports.pop3 import Pop3Listener
 from sekisho.transports.pop3_limits import Pop3Limits
 from sekisho.transports.sftp import SftpListener, ensure_host_key
@@ -55,6 +58,7 @@ class Hall:
     doorkeeper: Doorkeeper
     certificates: Certificates
     clock: Clock
+    ebms: MessageService
 
 
 def make_listener(listener: Listener, hall: Hall) -> Door:
@@ -156,4 +160,32 @@ def _sftp(listener: Listener, hall: Hall) -> Door:
     )
 
 
-_KINDS: Final[dict[str, Callable[[Listener, Hall], Door]]] = {"smtp": _smtp, "pop3": _pop3, "sftp": _sftp}
+def _http(listener: Listener, hall: Hall) -> Door:
+    limits = hall.settings.limits
+    bounds = HttpLimits(
+        head=limits.http_head,
+        idle=limits.http_idle,
+        body_idle=limits.http_body_idle,
+        body=limits.http_body,
+        connections_per_address=limits.connections_address,
+        connections_total=limits.connections_total,
+    )
+    endpoint = EbmsEndpoint(
+        hall.ebms, listener=listener.name, limits=bounds, per_partner=limits.connections_partner
+    )
+    return HttpListener(
+        name=listener.name,
+        host=listener.host,
+        port=listener.port,
+        mounts=[endpoint.mount],
+        tls=hall.certificates.context(listener, hall.ebms.profiles.client_certificates),
+        limits=bounds,
+    )
+
+
+_KINDS: Final[dict[str, Callable[[Listener, Hall], Door]]] = {
+    "smtp": _smtp,
+    "pop3": _pop3,
+    "sftp": _sftp,
+    "http": _http,
+}

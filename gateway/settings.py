@@ -17,7 +17,9 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct, field, structs
 
+from sekisho.gateway import ebms_partners
 from sekisho.gateway.clock import JAPAN, to_us
+from sekisho.gateway.ebms_partners import EbmsPartner
 from sekisho.gateway.examinations import ExaminationRule
 from sekisho.gateway.partners import Partner, problems_of
 from sekisho.gateway.settings_doors import Certificate, Listener
@@ -168,6 +170,14 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Silence on a POP3 connection: the least that RFC 1939 allows; the centre's mail-style timer is 120."""
     pop3_session: Seconds = 3600
     """One POP3 session in all: meanwhile nobody else can open the box."""
+    http_head: Seconds = 10
+    """Time for the head of an HTTP request from its first byte: it is one packet."""
+    http_idle: Seconds = 75
+    """Silence between HTTP requests, as most servers and proxies have it."""
+    http_body_idle: Seconds = 20
+    """Silence inside the body of an HTTP request: ends senders that drip."""
+    http_body: Seconds = 300
+    """Time for the whole body: 12 MiB at 40 KB/s."""
     sftp_idle: Seconds = 600
     """Silence on an SFTP connection."""
     sftp_session: Seconds = 86_400
@@ -346,6 +356,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     window: tuple[Window, ...] = ()
     operators: Operators = field(default_factory=Operators)
     partner: tuple[Partner, ...] = ()
+    ebms: tuple[EbmsPartner, ...] = ()
+    """Agreements with ebMS partners; their file names are relative to the settings file."""
     examination: tuple[ExaminationRule, ...] = ()
     """Customs' side: the first rule that matches says how something is examined; none: simple, at once."""
 
@@ -403,6 +415,7 @@ def load(path: Path | str, data: Path | str | None = None) -> Settings:
         settings,
         listener=tuple(listeners),
         certificate=tuple(certificates),
+        ebms=tuple(ebms_partners.placed(one, folder) for one in settings.ebms),
         gateway=structs.replace(settings.gateway, data=str(where.resolve())),
         registry=Registry(seed=str(folder / seed) if seed else ""),
         business=BUSINESS | settings.business,
@@ -432,6 +445,7 @@ def _between(settings: Settings) -> list[str]:
         if certificate.name in {one.name for one in settings.certificate[:at]}:
             problems.append(f'certificate[{at}].name: "{certificate.name}" is the name of another certificate')
     problems.extend(problems_of(settings.partner))
+    problems.extend(ebms_partners.problems_of(settings.ebms))
     for kind in settings.numbers:
         try:
             settings.series(kind)
@@ -452,6 +466,7 @@ def warnings(settings: Settings) -> list[str]:
         for listener in settings.listener
         if not listener.is_loopback and not listener.encrypts
     ]
+    out.extend(ebms_partners.warnings_of(settings.ebms))
     if settings.store.url == "memory":
         out.append('store.url = "memory": a restart forgets every message, also those that were answered yes')
     if settings.gateway.clock != "system":

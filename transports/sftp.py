@@ -215,8 +215,8 @@ class SftpListener:
             if not connection.busy:
                 connection.leave(DISC_BY_APPLICATION, "The service is closing", "stopping")
         until = time.monotonic() + grace
-        while any(one.busy for one in self._open) and time.monotonic() < until:
-            await asyncio.sleep(0.02)  # noqa: ASYNC110 (once in the life of a listener)
+        while any(one.busy for one in self._open) and time.monotonic() < until:  # noqa: ASYNC110 (once in its life)
+            await asyncio.sleep(0.02)
         for connection in tuple(self._open):
             connection.leave(DISC_BY_APPLICATION, "The service is closing", "stopping")
         await self._emptied(1.0)

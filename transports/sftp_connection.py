@@ -233,7 +233,16 @@ class _Guest(asyncssh.SSHServer):
         if connection.visit is None or len(connection.channels) >= self._listener.limits.channels:
             return False
         channel = SftpChannel(connection.visit, connection.channels, self._listener.incident)
-        return connection.create_server_channel(None, "strict", WINDOW, PACKET), channel
+        made = connection.create_server_channel(None, "strict", WINDOW, PACKET)
+        made._env = _Forgetful()  # noqa: SLF001 (the library keeps every variable a client sends, without a bound)
+        return made, channel
+
+
+class _Forgetful(dict[bytes, bytes]):
+    """A client's environment, of which nothing here looks at anything."""
+
+    def __setitem__(self, key: bytes, value: bytes) -> None:
+        """Keep nothing."""
 
 
 def _not_now() -> asyncssh.DisconnectError:

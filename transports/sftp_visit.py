@@ -74,6 +74,7 @@ class Visit:
         self.accepted: OrderedDict[str, Node] = OrderedDict()
         """Files of this session that were accepted, by name."""
         self.last_request = time.monotonic()
+        self._ended = False
         self._kept_lists: dict[Place, Aging[dict[str, Node]]] = {
             Place.SENT_FILE: Aging({}),
             Place.UNREAD_FILE: Aging({}),
@@ -197,6 +198,8 @@ class Visit:
     def open_to_write(self, path: bytes, flags: OpenFlag) -> Upload:
         """A new file in /in, or the rest of an unfinished one. Raises :class:`Failure`."""
         spot = self._upload_spot(path)
+        if self._ended:
+            raise Failure(Status.FAILURE, "The session is over")
         name = spot.name
         upload = self.uploads.get(name)
         if upload is not None:
@@ -375,7 +378,8 @@ class Visit:
             upload.mtime = wanted.mtime
 
     def end(self) -> None:
-        """The connection is over: what was not finished is gone."""
+        """The connection is over: what was not finished is gone, and what still lies in buffers begins nothing."""
+        self._ended = True
         for upload in list(self.uploads.values()):
             self.abandon(upload)
         self.accepted.clear()

@@ -18,8 +18,8 @@ AWKWARD = bytes(range(256)) * 5
 
 def options(house: House, folder: Path) -> list[str]:
     """What OpenSSH's programs need: this host's key, this user's key, and nothing of this machine's settings."""
-    return ["-F/dev/null", f"-oUserKnownHostsFile={known_hosts(house, folder)}", f"-oIdentityFile={user_key(house, folder)}",
-            "-oBatchMode=yes", "-oIdentitiesOnly=yes", "-P", str(house.port)]  # fmt: skip
+    files = [f"-oUserKnownHostsFile={known_hosts(house, folder)}", f"-oIdentityFile={user_key(house, folder)}"]
+    return ["-F/dev/null", *files, "-oBatchMode=yes", "-oIdentitiesOnly=yes", "-P", str(house.port)]
 
 
 async def run(*command: str | Path, say: str = "", status: int = 0, **environment: str) -> str:
@@ -173,7 +173,7 @@ async def test_openssh_reads_the_reason(tmp_path: Path) -> None:
 
 @pytest.mark.peer("lftp")
 async def test_lftp(tmp_path: Path, files: Path) -> None:
-    """put, mput, reput, put over a temporary name, cls, mget, mirror both ways, mrm."""
+    """Its put, mput, reput, put over a temporary name, cls, mget, mirror both ways, mrm."""
     async with serving() as house:
         for number in range(1, 6):
             house.add(number, AWKWARD * number)
@@ -216,7 +216,7 @@ async def test_lftp(tmp_path: Path, files: Path) -> None:
 
 
 async def test_paramiko(tmp_path: Path, files: Path) -> None:
-    """put with its look at the size afterwards, append mode, r+, prefetched get, posix_rename, remove, chdir."""
+    """Its put with a look at the size afterwards, append mode, r+, prefetched get, posix_rename, remove, chdir."""
 
     def work(port: int) -> None:
         transport = paramiko.Transport(("127.0.0.1", port))

@@ -466,6 +466,25 @@ async def test_a_submission_outlives_the_connection(talk: Talk) -> None:
     assert not talk.written
 
 
+async def test_what_lies_in_buffers_begins_nothing(talk: Talk) -> None:
+    """The cable is cut while a CLOSE waits: the requests behind it open no files that nobody would ever close."""
+    gate = asyncio.Event()
+
+    async def answer(_: Envelope) -> Receipt:
+        await gate.wait()
+        return Receipt(Verdict.ACCEPTED)
+
+    talk.house.answer = answer
+    handle = await talk.handle("/in/a.edi")
+    await talk.say(6, handle, u64(0), text("x"))
+    talk.send(4, handle)
+    talk.send(3, text("/in/b.tmp"), u32(PUT), u32(0))
+    talk.visit.end()  # the connection is told before its channels
+    gate.set()
+    assert [(await talk.answer()).code for _ in range(2)] == [OK, FAILURE]
+    assert talk.visit.uploads == {}
+
+
 @pytest.mark.parametrize(
     "first",
     [

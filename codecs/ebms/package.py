@@ -67,7 +67,9 @@ def content_type_of(text: str) -> tuple[str, dict[str, str]]:
         if name is not None:
             if name.lower() in parameters:
                 raise _problem("a parameter of the Content-Type is given twice")
-            parameters[name.lower()] = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else plain
+            if quoted is not None and "\\" in quoted:
+                quoted = re.sub(r"\\(.)", r"\1", quoted)
+            parameters[name.lower()] = plain if quoted is None else quoted
         at = found.end()
     return match[1].lower(), parameters
 

@@ -31,7 +31,8 @@ def judge(program: Path, soap: bytes, certificate: bytes, parts: dict[str, bytes
     for number, (name, content) in enumerate(parts.items()):
         (folder / str(number)).write_bytes(content)
         named += [name, str(folder / str(number))]
-    command = ["java", "-cp", str(program), "Verify", str(folder / "envelope.xml"), str(folder / "certificate.pem"), *named]
+    files = [str(folder / "envelope.xml"), str(folder / "certificate.pem")]
+    command = ["java", "-cp", str(program), "Verify", *files, *named]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout.strip()
 
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Coroutine, Hashable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from sekisho.codecs.envelope import Envelope, Wrapping
 from sekisho.transports.base import Receipt, TrayError, Verdict
@@ -248,13 +248,17 @@ class Visit:
             raise Failure(Status.FAILURE, upload.fault)
         return not is_temporary(upload.name, self.limits.temporary)
 
-    async def finish(self, upload: Upload, name: str) -> None:
+    def finish(self, upload: Upload, name: str) -> Coroutine[Any, Any, None]:
         """Give the file to the house under this name; returns when it is on disk.
 
         Raises :class:`Failure` if it was not accepted; then nothing of it is kept and the name is free. The caller may
         be cancelled: what has been submitted goes on, its answer is not heard.
         """
+        # From this moment the end of the session drops it no more.
         self.uploads.pop(upload.name, None)
+        return self._finish(upload, name)
+
+    async def _finish(self, upload: Upload, name: str) -> None:
         try:
             if not upload.size:
                 raise Failure(Status.FAILURE, "The file is empty, nothing was taken in")

@@ -33,6 +33,9 @@ _PATH: Final = re.compile(r".*[/\\]", re.DOTALL)
 # Control, zero-width and direction characters: a name made of them shows as another one than it is.
 _UNSHOWN: Final = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
 
+# What Python's table reads 80, A0, FD, FE and FF as where no character can begin with them.
+_NO_SHIFT_JIS: Final = re.compile("[\x80\uf8f0-\uf8f3]")
+
 # Only these are read: a name of a peer's choice never picks a decoder of ours.
 _CHARSETS: Final[Mapping[str, str]] = {
     "": "",
@@ -226,7 +229,10 @@ def _read(data: bytes, said: str, findings: list[str]) -> str:
 
 def _decoded(data: bytes, name: str) -> str:
     if name != "euc-jp":
-        return data.decode(name)
+        text = data.decode(name)
+        if name == "cp932" and _NO_SHIFT_JIS.search(text) is not None:
+            raise UnicodeError("bytes that stand for nothing in Shift_JIS")
+        return text
     try:
         return charset.decode(data)
     except charset.CharsetError as error:

@@ -71,12 +71,15 @@ class Packet:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A letter that was fetched. ``name`` is what the door calls it for ever (UIDL, path)."""
+    """A letter that was fetched. ``name`` is what the door calls it for ever (UIDL, path).
+
+    ``removed`` says that the door has confirmed its removal: under this name it comes only if it is sent once more.
+    """
 
     name: str
     content: bytes = field(repr=False)
     transport_id: str = ""
-    sender: str = ""
+    removed: bool = False
 
 
 class Line(Protocol):

@@ -8,6 +8,7 @@ standard library's client ends at lines of 2,048 bytes, and an interchange may b
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from sekisho.codecs.mime import MimeError, unwrap
 from sekisho.gateway.inhouse_doors import Access, Fetched, LineError
@@ -56,9 +57,10 @@ class Pop3Collector:
         except LineError:
             if not letters:
                 raise
+            return letters
         finally:
             await wire.close()
-        return letters
+        return letters if leave else [replace(letter, removed=True) for letter in letters]
 
     async def close(self) -> None:
         """Nothing is kept open: the mailbox is locked while a session is."""

@@ -13,6 +13,7 @@ import contextlib
 import re
 import secrets
 from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -121,16 +122,19 @@ class SftpLine:
 
     def __init__(self, session: SftpSession) -> None:
         self._session = session
+        self._stored: set[str] = set()
 
     def pack(self, content: bytes, *, message_id: str = "", files: Sequence[Attachment] = ()) -> Packet:
         """See :meth:`~sekisho.gateway.inhouse_doors.Line.pack`. A file goes alone: ``files`` raise ValueError."""
         if files:
             raise ValueError("SFTP has no place for attached files; mail style and ebMS do")
-        return Packet(file_name(message_id.strip("<>") or "message"), content)
+        return Packet(file_name(message_id.strip("<>")), content)
 
     async def submit(self, packet: Packet) -> Submission:
         """See :meth:`~sekisho.gateway.inhouse_doors.Line.submit`."""
         final = f"{_IN}/{packet.name}"
+        if packet.name in self._stored:
+            await self._session.close()  # who repeats a file comes back for it: in the old session it is still there
         try:
             async with self._session.use("put") as client:
                 async with client.open(f"{final}.tmp", "wb") as file:
@@ -138,6 +142,7 @@ class SftpLine:
                 await client.rename(f"{final}.tmp", final)
         except LineError as error:
             return Submission(error.stage, error.code, error.text)
+        self._stored.add(packet.name)
         return Submission("stored", 0, final)
 
     async def close(self) -> None:
@@ -169,6 +174,7 @@ class SftpCollector:
                     letters.append(Fetched(path, _bytes(content), PurePosixPath(path).name))
                     if not leave:
                         await client.remove(path)
+                        letters[-1] = replace(letters[-1], removed=True)
                     if len(letters) == _LETTERS:
                         break
         except LineError:

@@ -1,8 +1,9 @@
 """A throw-away gateway to test against: a process of its own, free loopback ports, data that is gone afterwards.
 
-*Strategy.* The settings file that it is given is copied with three changes: every listener takes any free port, the
-data lives in a temporary folder, and every mailbox that is pushed to gets the address of the in-house system that runs
-the test. Everything else (users, places, cargo, limits) is as the file says.
+*Strategy.* The settings file that it is given is copied with four changes: every listener takes any free port, the
+data lives in a temporary folder, what identifies it (certificates, SSH host key) is made anew, and every mailbox that
+is pushed to gets the address of the in-house system that runs the test. Everything else (users, places, cargo, limits)
+is as the file says. Whoever tests it trusts these certificates and this key, and nobody else.
 """
 
 from __future__ import annotations
@@ -18,11 +19,17 @@ import tempfile
 import tomllib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sekisho.gateway.conntest.runner import Target
+import asyncssh
+
+from sekisho.gateway.certificates import make_self_signed
+from sekisho.gateway.conntest.lines import Target
 from sekisho.gateway.inhouse import split_address
+from sekisho.gateway.inhouse_doors import Access
+from sekisho.gateway.settings_doors import Certificate
 
 __all__ = ["PROGRAM", "CentreFailed", "RunningCentre", "default_settings", "throw_away_centre"]
 
@@ -31,6 +38,7 @@ PROGRAM: Final = (sys.executable, "-P", "-c", "from sekisho.gateway.cli import m
 standard library's module."""
 _READY_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 15.0
+_HERE: Final = ("localhost", "127.0.0.1", "::1")
 _BARE: Final = re.compile("[A-Za-z0-9_-]+")
 
 
@@ -94,18 +102,50 @@ def toml_text(data: Mapping[str, Any], path: tuple[str, ...] = ()) -> str:
     return "".join(lines) + "".join(tables)
 
 
-def _copied(settings: Path, folder: Path, push: str, clock: str) -> tuple[Path, str]:
-    """Write the changed settings into ``folder``; the file, and the centre's address of the first listener."""
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """The changed settings: their file, and the listeners as they stand in it."""
+
+    path: Path
+    listeners: tuple[Mapping[str, Any], ...]
+
+    def target(self, addresses: Mapping[str, str]) -> Target:
+        """The doors at the addresses that they got, by listener name; of two of a kind the first counts."""
+        folder, doors, centres = self.path.parent, dict[str, Access](), dict[str, str]()
+        for listener in self.listeners:
+            kind = listener.get("kind", "smtp")
+            door = listener.get("mode", "two-way") if kind == "smtp" else kind
+            if door in doors:
+                continue
+            host, port = split_address(addresses[listener["name"]])
+            tls = listener.get("tls", "none")
+            trust = str(folder / f"{listener['certificate']}.pem") if tls != "none" else ""
+            if kind == "sftp":
+                trust = _known_hosts(folder, host, port)
+            doors[door] = Access(kind, host, port, tls=tls, trust=trust)
+            centres[door] = next(iter(listener.get("centre", ())), "")
+        first = doors.get("two-way") or next(iter(doors.values()))
+        centre = centres.get("two-way") or next(iter(centres.values()))
+        return Target(first.host, first.port, centre, doors, centres.get("mail", ""))
+
+
+def _copied(settings: Path, folder: Path, push: str, clock: str) -> _Copy:
+    """Write the changed settings into ``folder``."""
     data = tomllib.loads(settings.read_text(encoding="utf-8"))
     data.setdefault("gateway", {})["data"] = str(folder / "data")
     if clock:
         data["gateway"]["clock"] = clock
-    centre = ""
     for listener in data.get("listener", []):
         host, _ = split_address(listener["address"], 0)
         listener["address"] = f"{host}:0"
-        if listener.get("kind") == "smtp" and not centre:
-            centre = listener["centre"][0]
+        listener["host_keys"] = []
+    for certificate in data.get("certificate", []):
+        name = certificate["name"]
+        certificate |= {"certificate": f"{name}.pem", "key": f"{name}.key", "self_signed": False}
+        if certificate.get("client_ca"):
+            certificate["client_ca"] = str((settings.parent / certificate["client_ca"]).resolve())
+        pem, key = str(folder / f"{name}.pem"), str(folder / f"{name}.key")
+        make_self_signed(Certificate(name=name, certificate=pem, key=key), _HERE, datetime.now(UTC))
     seed = data.get("registry", {}).get("seed")
     if seed:
         registry = tomllib.loads((settings.parent / seed).read_text(encoding="utf-8"))
@@ -116,7 +156,15 @@ def _copied(settings: Path, folder: Path, push: str, clock: str) -> tuple[Path, 
         (folder / "registry.toml").write_text(toml_text(registry), encoding="utf-8")
     path = folder / "gateway.toml"
     path.write_text(toml_text(data), encoding="utf-8")
-    return path, centre
+    return _Copy(path, tuple(data.get("listener", ())))
+
+
+def _known_hosts(folder: Path, host: str, port: int) -> str:
+    """A file of known hosts with the key that the gateway has made for itself."""
+    key = asyncssh.read_private_key(str(folder / "data" / "sftp_host_key")).export_public_key().decode("ascii").strip()
+    path = folder / "known_hosts"
+    path.write_text(f"[{host}]:{port} {' '.join(key.split()[:2])}\n", encoding="ascii")
+    return str(path)
 
 
 @contextlib.asynccontextmanager
@@ -128,7 +176,8 @@ async def throw_away_centre(settings: Path, push: str, *, clock: str = "") -> As
     """
     with tempfile.TemporaryDirectory(prefix="sekisho-") as name:
         folder = Path(name)
-        path, centre = _copied(settings, folder, push, clock)
+        copy = _copied(settings, folder, push, clock)
+        path = copy.path
         log = folder / "gateway.log"
         with log.open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
@@ -144,9 +193,7 @@ async def throw_away_centre(settings: Path, push: str, *, clock: str = "") -> As
             if isinstance(ready, str):
                 raise CentreFailed(ready, log.read_text(encoding="utf-8", errors="replace"))
             listeners = ready["listeners"]
-            host, port = split_address(next(iter(listeners.values())))
-            target = Target(host, port, centre)
-            yield RunningCentre(target, listeners, path, folder / "data", log, process.pid)
+            yield RunningCentre(copy.target(listeners), listeners, path, folder / "data", log, process.pid)
         finally:
             await _stop(process)
 

@@ -11,35 +11,30 @@ from __future__ import annotations
 import enum
 import re
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
 from sekisho.codecs.header import BODY_START
-from sekisho.codecs.message import Message, read_message
-from sekisho.codecs.mime import is_interchange
+from sekisho.codecs.message import Message
 from sekisho.gateway.conntest.edifact import answers, judge_interchange
 from sekisho.gateway.conntest.judging import Problem, captured, judge, result_codes
-from sekisho.gateway.conntest.scenario import (
-    DAYS,
-    VARIABLE,
-    Again,
-    Expect,
-    Party,
-    Patch,
-    Receiver,
-    Reply,
-    Scenario,
-    Send,
-    Step,
-)
-from sekisho.gateway.inhouse import Arrival, InHouseSystem, Submission, build_mail, build_request, submit
+from sekisho.gateway.conntest.lines import Fetcher, Lines, Target
+from sekisho.gateway.conntest.requests import Missing, Request, Run, written
+from sekisho.gateway.conntest.scenario import Again, Expect, Look, Receiver, Reply, Scenario, Send, Step
+from sekisho.gateway.inhouse import Arrival, InHouseSystem, Submission
+from sekisho.gateway.inhouse_doors import LineError
 
 __all__ = ["Result", "StepResult", "Target", "Verdict", "run_scenario"]
 
 _SURPLUS_SECONDS: Final = 0.2
 """How long the end of a scenario waits for replies that nobody expects."""
+
+_YES: Final = {
+    "two-way": "250 to the dot", "mail": "250 to the dot", "sftp": "the file stored", "ebms": "an answer of 200",
+}  # fmt: skip
+"""What the lines say when a message has been taken."""
 
 _AFTER_REFUSAL: Final = 1.0
 """How long other replies are still awaited after a notice that refuses: they may have overtaken it."""
@@ -54,22 +49,10 @@ class Verdict(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """The centre under test: where its SMTP listener is, and the address it takes mail for."""
-
-    host: str
-    port: int
-    centre: str
-
-    def __str__(self) -> str:
-        return f"{self.centre} at {self.host}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True)
 class StepResult:
-    """What one step did. ``kind`` is send, again, expect, receiver or end.
+    """What one step did. ``kind`` is send, again, expect, receiver, look or end.
 
-    ``sent`` and ``submission`` are filled for a request;
+    ``sent``, ``submission`` and ``line`` (by which it went) are filled for a request;
     ``received`` are the replies that an expectation took, in the order they are written in the scenario; ``seconds`` is
     how long the step took. ``problems`` are empty only if it passed.
     """
@@ -83,6 +66,7 @@ class StepResult:
     submission: Submission | None = None
     received: tuple[Arrival, ...] = ()
     seconds: float = 0.0
+    line: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,59 +89,6 @@ class Result:
         return sum(step.seconds for step in self.steps)
 
 
-class _Missing(Exception):
-    """A step needs something that an earlier one did not bring; the text says what."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    party: str
-    mail: bytes
-    message: Message
-
-    def is_answered_by(self, arrival: Arrival) -> bool:
-        """Whether a reply came to this request: by the tags, of an interchange by the references in it."""
-        content = self.message.content
-        if is_interchange(content):
-            return arrival.is_interchange and answers(arrival.content, content)
-        return arrival.carry == self.message.header.carry
-
-
-@dataclass(slots=True)
-class _Run:
-    scenario: Scenario
-    system: InHouseSystem
-    target: Target
-    tag: str
-    began: datetime
-    first: int
-    variables: dict[str, str] = field(default_factory=dict)
-    requests: dict[str, _Request] = field(default_factory=dict)
-    replies: dict[str, Arrival] = field(default_factory=dict)
-    taken: set[int] = field(default_factory=set)
-    interchanges: list[bytes] = field(default_factory=list)
-    sent: int = 0
-    last: _Request | None = None
-
-    def fill(self, text: str) -> str:
-        """Put the values of ``${names}`` in. Raises :class:`_Missing` for one that nothing has given a value."""
-
-        def value(found: re.Match[str]) -> str:
-            name = found[1]
-            days = DAYS.fullmatch(name)
-            if days:
-                return f"{self.began + timedelta(days=int(days[1] or 0)):%Y%m%d}"
-            if name not in self.variables:
-                raise _Missing(f"${{{name}}} has no value: the reply that was to bring it did not come")
-            return self.variables[name]
-
-        return VARIABLE.sub(value, text)
-
-    def arrived(self) -> list[Arrival]:
-        """What came since the scenario began and no step has taken."""
-        return [one for one in self.system.arrivals[self.first :] if one.number not in self.taken]
-
-
 async def run_scenario(
     scenario: Scenario,
     system: InHouseSystem,
@@ -166,17 +97,20 @@ async def run_scenario(
     now: Callable[[], datetime],
     order: int = 0,
     watch: Callable[[StepResult], None] | None = None,
+    fetchers: Mapping[str, Fetcher] | None = None,
 ) -> Result:
     """Run every step and give the result. ``now`` is Japan time; ``order`` tells scenarios apart that begin together.
 
-    ``watch`` is called after every step. Never raises for what the other side does.
+    ``watch`` is called after every step; ``fetchers`` replace our own collectors by door. Never raises for what the
+    other side does.
     """
     began = now()
     # 26 bytes of 電文引継情報: where from, when, which request. Unique in a run and against runs before it, because
     # the centre takes identical bytes with filled tags as one request.
     stem = re.sub("[^A-Z0-9]", "", scenario.stem.upper())[:6] or "TEST"
     tag = f"{stem}{began:%m%d%H%M%S}{began.microsecond // 1000:03d}{order % 100:02d}"
-    run = _Run(scenario, system, target, tag, began, len(system.arrivals))
+    lines = Lines(target, system, scenario.parties, fetchers)
+    run = Run(scenario, system, target, lines, tag, began, len(system.arrivals))
     # With seq behind it the 14 characters of an interchange reference (0020), unique for a month.
     reference = f"{began:%d%H%M%S}{began.microsecond // 1000:03d}"
     run.variables |= {"tag": tag, "now": f"{began:%Y%m%d%H%M}", "seq": "000", "ref": reference}
@@ -186,15 +120,13 @@ async def run_scenario(
         kind = type(step).__name__.lower()
         title = step.title or _title(step)
         try:
-            if isinstance(step, Expect):
-                done = await _expect(run, step, number, title)
-            elif isinstance(step, Receiver):
-                done = _receiver(run, step, number, title)
-            else:
-                done = await _send(run, step, number, title)
-        except _Missing as missing:
+            done = await _done(run, step, number, title)
+        except Missing as missing:
             problem = Problem("step", "what it builds on", str(missing))
             done = StepResult(number, kind, title, Verdict.NOT_RUN, (problem,))
+        except LineError as error:
+            problem = Problem("line", "letters to be fetched", str(error))
+            done = StepResult(number, kind, title, Verdict.FAILED, (problem,))
         except (ValueError, KeyError, OSError) as error:
             problem = Problem("step", "a message that can be written", str(error))
             done = StepResult(number, kind, title, Verdict.NOT_RUN, (problem,))
@@ -209,10 +141,23 @@ async def run_scenario(
             steps.append(end)
             if watch is not None:
                 watch(end)
+    await lines.close()
     return Result(scenario, str(target), began, tuple(steps))
 
 
+async def _done(run: Run, step: Step, number: int, title: str) -> StepResult:
+    if isinstance(step, Expect):
+        return await _expect(run, step, number, title)
+    if isinstance(step, Receiver):
+        return _receiver(run, step, number, title)
+    if isinstance(step, Look):
+        return await _look(run, step, number, title)
+    return await _send(run, step, number, title)
+
+
 def _title(step: Step) -> str:
+    if isinstance(step, Look):
+        return f"look into the box of {step.box or 'the first party'} by {step.look}"
     if isinstance(step, Receiver):
         return f"{step.receiver} mail for {step.box or 'the first party'}"
     if isinstance(step, Send):
@@ -222,103 +167,77 @@ def _title(step: Step) -> str:
     return "nothing more" if step.expect == "none" else ", ".join(reply.title or str(reply) for reply in step.expect)
 
 
-def _receiver(run: _Run, step: Receiver, number: int, title: str) -> StepResult:
+def _receiver(run: Run, step: Receiver, number: int, title: str) -> StepResult:
     name = step.box or next(iter(run.scenario.parties))
     change = run.system.refusing.add if step.receiver == "refuse" else run.system.refusing.discard
     change(run.scenario.parties[name].address.upper())
     return StepResult(number, "receiver", title, Verdict.PASSED)
 
 
-async def _send(run: _Run, step: Send | Again, number: int, title: str) -> StepResult:
+async def _send(run: Run, step: Send | Again, number: int, title: str) -> StepResult:
     if isinstance(step, Again):
         request = run.requests.get(step.again)
         if request is None:
-            raise _Missing(f"the request {step.again!r} was not sent")
+            raise Missing(f"the request {step.again!r} was not sent")
         kind = "again"
     else:
-        request, kind = _written(run, step), "send"
+        request, kind = written(run, step), "send"
         if step.as_:
             run.requests[step.as_] = request
     run.last = request
     party = run.scenario.parties[request.party]
-    submission = await submit(
-        run.target.host, run.target.port, request.mail, sender=party.address, recipient=run.target.centre
-    )
-    if submission.accepted:
-        return StepResult(number, kind, title, Verdict.PASSED, (), request.message, submission)
-    problem = Problem(str(run.target), "250 to the dot", f"came {submission}")
-    return StepResult(number, kind, title, Verdict.FAILED, (problem,), request.message, submission)
+    other = step.box_password or None if isinstance(step, Send) else None
+    line = run.lines.line(request.party, other)
+    submission = await line.submit(request.packet)
+    if other is not None:
+        await line.close()
+    wanted = step.refused if isinstance(step, Send) else ""
+    problems = _judged(str(run.target), _YES[party.line], submission, wanted)
+    verdict = Verdict.FAILED if problems else Verdict.PASSED
+    return StepResult(number, kind, title, verdict, problems, request.message, submission, line=party.line)
 
 
-def _written(run: _Run, step: Send) -> _Request:
-    run.sent += 1
-    run.variables["seq"] = f"{run.sent:03d}"
-    name = step.from_ or next(iter(run.scenario.parties))
-    party = run.scenario.parties[name]
-    if step.file:
-        content = (run.scenario.folder / run.fill(step.file)).read_bytes()
-    elif step.hex:
-        content = bytes.fromhex(step.hex)
-    elif step.edifact:
-        content = "\r\n".join(run.fill(step.edifact).split("\n")).encode("latin-1")
+def _judged(where: str, yes: str, submission: Submission, refused: str) -> tuple[Problem, ...]:
+    if refused:
+        good = not submission.accepted and submission.stage == refused
+        return () if good else (Problem(where, f"a refusal at {refused}", f"came {submission}"),)
+    return () if submission.accepted else (Problem(where, yes, f"came {submission}"),)
+
+
+async def _look(run: Run, step: Look, number: int, title: str) -> StepResult:
+    """How many letters wait at a door, and whether it lets in whom it should."""
+    collector = run.lines.collector(step.box or next(iter(run.scenario.parties)), step.look, step.box_password or None)
+    problems: list[Problem] = []
+    try:
+        found = await collector.waiting()
+    except LineError as error:
+        if step.refused != error.stage:
+            problems.append(Problem(step.look, f"a refusal at {step.refused}" if step.refused else "to be let in",
+                                    f"came {error}"))  # fmt: skip
     else:
-        content = _built(run, step, party)
-    for patch in step.patch:
-        content = _patched(content, patch, run.fill)
-    message_id = f"<{run.tag}{run.sent:03d}@{party.address.partition('@')[2]}>" if step.message_id else ""
-    mail = build_mail(content, sender=party.address, recipient=run.target.centre, message_id=message_id)
-    if is_interchange(content):
-        run.interchanges.append(content)
-    return _Request(name, mail, read_message(content, run.system.catalogue, direction="in"))
+        if step.refused:
+            problems.append(Problem(step.look, f"a refusal at {step.refused}", "it was let in"))
+        elif step.letters is not None and len(found) != step.letters:
+            problems.append(Problem(step.look, f"{step.letters} letters", f"there are {len(found)}"))
+    if step.box_password:
+        await collector.close()
+    return StepResult(number, "look", title, Verdict.FAILED if problems else Verdict.PASSED, tuple(problems))
 
 
-def _built(run: _Run, step: Send, party: Party) -> bytes:
-    body = None
-    if step.body_of:
-        if step.body_of not in run.replies:
-            raise _Missing(f"the reply {step.body_of!r} did not come")
-        body = run.replies[step.body_of].content[BODY_START:]
-    header = {"carry": f"{run.tag}{run.sent:03d}", "input_id": f"{run.sent:010d}", "system": party.system}
-    return build_request(
-        run.system.catalogue,
-        run.fill(step.send),
-        user_id=party.user,
-        password=party.password,
-        items={
-            id_: [run.fill(one) for one in value] if isinstance(value, list) else run.fill(value)
-            for id_, value in step.items.items()
-        },
-        body=body,
-        layout=step.layout,
-        header=header | {key: run.fill(value) for key, value in step.header.items()},
-    )
-
-
-def _patched(content: bytes, patch: Patch, fill: Callable[[str], str]) -> bytes:
-    if patch.length:
-        content = content[:392] + fill(patch.length).encode("ascii").rjust(6)[:6] + content[398:]
-    if patch.at:
-        new = bytes.fromhex(patch.hex) if patch.hex else fill(patch.text).encode("ascii")
-        content = content[: patch.at - 1].ljust(patch.at - 1) + new + content[patch.at - 1 + len(new) :]
-    if patch.cut:
-        content = content[: -patch.cut]
-    return content + bytes.fromhex(patch.append)
-
-
-async def _expect(run: _Run, step: Expect, number: int, title: str) -> StepResult:
+async def _expect(run: Run, step: Expect, number: int, title: str) -> StepResult:
     seconds = step.within or run.scenario.within
     if step.expect == "none":
         return await _silence(run, seconds, number, title)
     request = run.requests.get(step.of) if step.of else run.last
     if request is None:
-        raise _Missing(f"the request {step.of!r} was not sent" if step.of else "nothing was sent")
+        raise Missing(f"the request {step.of!r} was not sent" if step.of else "nothing was sent")
     wanted = step.expect
     for reply in wanted:
         if reply.repeats and reply.repeats not in run.replies:
-            raise _Missing(f"the reply {reply.repeats!r} did not come the first time")
-    await run.system.wait(lambda _: _settled(run, wanted, request), seconds)
+            raise Missing(f"the reply {reply.repeats!r} did not come the first time")
+    await run.lines.wait(lambda _: _settled(run, wanted, request), seconds)
     if None in _matched(run, wanted, request):
-        await run.system.wait(lambda _: None not in _matched(run, wanted, request), min(_AFTER_REFUSAL, seconds))
+        await run.lines.wait(lambda _: None not in _matched(run, wanted, request), min(_AFTER_REFUSAL, seconds))
     found = _matched(run, wanted, request)
     problems: list[Problem] = []
     for reply, arrival in zip(wanted, found, strict=True):
@@ -342,7 +261,7 @@ async def _expect(run: _Run, step: Expect, number: int, title: str) -> StepResul
     return StepResult(number, "expect", title, verdict, tuple(problems), received=tuple(came))
 
 
-def _settled(run: _Run, wanted: Sequence[Reply], request: _Request) -> bool:
+def _settled(run: Run, wanted: Sequence[Reply], request: Request) -> bool:
     """Whether all came, or a refusal came, after which nothing else will."""
     if None not in _matched(run, wanted, request):
         return True
@@ -350,7 +269,7 @@ def _settled(run: _Run, wanted: Sequence[Reply], request: _Request) -> bool:
     return any(one.message.header.kind == "R" and result_codes(one.message)[:1] != ["00000-0000-0000"] for one in ours)
 
 
-def _matched(run: _Run, wanted: Sequence[Reply], request: _Request) -> list[Arrival | None]:
+def _matched(run: Run, wanted: Sequence[Reply], request: Request) -> list[Arrival | None]:
     """For each expected reply the first arrival nobody has taken that is for this box, these tags and this code."""
     used: set[int] = set()
     out: list[Arrival | None] = []
@@ -373,7 +292,7 @@ def _matched(run: _Run, wanted: Sequence[Reply], request: _Request) -> list[Arri
     return out
 
 
-def _absent(run: _Run, reply: Reply, request: _Request, seconds: float, found: Sequence[Arrival]) -> Problem:
+def _absent(run: Run, reply: Reply, request: Request, seconds: float, found: Sequence[Arrival]) -> Problem:
     box = run.scenario.parties[reply.box or request.party].address
     others = [one for one in run.arrived() if one not in found and request.is_answered_by(one)]
     came = ", ".join(_described(one) for one in others) or "nothing else"
@@ -388,7 +307,7 @@ def _described(arrival: Arrival) -> str:
     return f"{header.output_code} {first if header.kind == 'R' else header.kind} in {arrival.box}"
 
 
-def _own(run: _Run) -> list[Arrival]:
+def _own(run: Run) -> list[Arrival]:
     """Arrivals with this run's tags, or answers to its interchanges, that no step has taken."""
     return [
         one
@@ -398,8 +317,8 @@ def _own(run: _Run) -> list[Arrival]:
     ]
 
 
-async def _silence(run: _Run, seconds: float, number: int, title: str) -> StepResult:
-    await run.system.wait(lambda _: _own(run), seconds)
+async def _silence(run: Run, seconds: float, number: int, title: str) -> StepResult:
+    await run.lines.wait(lambda _: _own(run), seconds)
     surplus = _own(run)
     run.taken.update(one.number for one in surplus)
     problems = tuple(Problem("silence", f"no reply for {seconds:g} s", f"came {_described(one)}") for one in surplus)
@@ -407,9 +326,13 @@ async def _silence(run: _Run, seconds: float, number: int, title: str) -> StepRe
     return StepResult(number, "expect", title, verdict, problems, received=tuple(surplus))
 
 
-async def _surplus(run: _Run, number: int) -> StepResult | None:
+async def _surplus(run: Run, number: int) -> StepResult | None:
     """A failed step for replies that no step expected; None if there are none."""
-    await run.system.wait(lambda _: _own(run), _SURPLUS_SECONDS)
+    try:
+        await run.lines.wait(lambda _: _own(run), _SURPLUS_SECONDS)
+    except LineError as error:
+        problem = Problem("line", "letters to be fetched", str(error))
+        return StepResult(number, "end", "no surplus replies", Verdict.FAILED, (problem,))
     surplus = _own(run)
     if not surplus:
         return None

@@ -23,6 +23,7 @@ from sekisho.codecs.header import fields
 __all__ = [
     "Again",
     "Expect",
+    "Look",
     "Matcher",
     "Party",
     "Patch",
@@ -58,14 +59,18 @@ _KEYS: Final = {"from_": "from", "as_": "as"}
 class Party(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=_KEYS):
     """One user of the line.
 
-    ``address`` is its MAIL FROM and its box; ``user`` (8 characters) and ``password`` are empty for one that only
-    receives.
+    ``address`` is its MAIL FROM and names its box here; ``user`` (8 characters) and ``password`` are empty for one that
+    only receives. ``line`` is how it sends and gets its letters: ``two-way`` (pushed), ``mail`` (fetched by POP3),
+    ``sftp``, ``ebms``; ``box`` and ``box_password`` are the mailbox's own credentials there.
     """
 
     address: str
     user: str = ""
     password: str = ""
     system: str = "2"
+    line: Literal["two-way", "mail", "sftp", "ebms"] = "two-way"
+    box: str = ""
+    box_password: str = ""
 
 
 class Patch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=_KEYS):
@@ -103,7 +108,8 @@ class Send(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=_KEYS
     ``send`` is the business code; the body is ``items``, or ``body_of`` an earlier reply; or the whole message is
     ``file`` (beside the scenario) or ``hex``, or ``edifact`` with the text of an interchange (``send`` is its message
     type then). ``header`` sets common items by key; ``message_id`` gives the mail a Message-ID; ``as`` names the
-    request for later steps.
+    request for later steps. ``attach`` are files that go along, text by name. ``refused`` is the stage at which the
+    line has to refuse it (``login``); ``box_password`` tries another password of the box.
     """
 
     send: str
@@ -119,6 +125,9 @@ class Send(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=_KEYS
     edifact: str = ""
     patch: list[Patch] = []
     message_id: bool = False
+    attach: dict[str, str] = {}
+    box_password: str = ""
+    refused: str = ""
 
 
 class Again(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=_KEYS):
@@ -189,7 +198,22 @@ class Receiver(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=_
     title: str = ""
 
 
-Step = Send | Again | Expect | Receiver
+class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=_KEYS):
+    """Look into a party's box through a door and leave everything there.
+
+    ``look`` is the door; ``letters`` how many have to wait; ``box_password`` tries another password; ``refused`` is the
+    stage at which the door has to turn it away (``login``).
+    """
+
+    look: Literal["pop3", "sftp"]
+    box: str = ""
+    letters: int | None = None
+    box_password: str = ""
+    refused: str = ""
+    title: str = ""
+
+
+Step = Send | Again | Expect | Receiver | Look
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,11 +294,13 @@ def _suggest(wrong: str, known: Iterable[str]) -> str:
 def _step(data: object, path: str) -> Step:
     if not isinstance(data, dict):
         raise ScenarioError("", [f"{path}: a step is a table"])
-    kinds: dict[str, type[Step]] = {"send": Send, "again": Again, "expect": Expect, "receiver": Receiver}
+    kinds: dict[str, type[Step]] = {
+        "send": Send, "again": Again, "expect": Expect, "receiver": Receiver, "look": Look,
+    }  # fmt: skip
     found = [key for key in kinds if key in data]
     if len(found) != 1:
         near = next((_suggest(str(key), kinds) for key in data if _suggest(str(key), kinds)), "")
-        raise ScenarioError("", [f"{path}: a step is one of send, again, expect and receiver{near}"])
+        raise ScenarioError("", [f"{path}: a step is one of send, again, expect, receiver and look{near}"])
     step: Step = _convert(data, kinds[found[0]], path)
     return step
 
@@ -339,7 +365,7 @@ def _unknown_names(parties: Mapping[str, Party], steps: Sequence[Step]) -> Itera
             sent = True
         elif isinstance(step, Again):
             yield from known(f"{path}.again", "request", step.again, requests)
-        elif isinstance(step, Receiver):
+        elif isinstance(step, (Receiver, Look)):
             yield from known(f"{path}.box", "party", step.box, parties)
         else:
             yield from known(f"{path}.of", "request", step.of, requests)

@@ -1,4 +1,5 @@
 import asyncio
+import random
 import struct
 import time
 from collections.abc import AsyncIterator
@@ -369,18 +370,18 @@ async def test_what_was_sent_can_be_read_and_not_changed(talk: Talk) -> None:
 
 
 async def test_ten_thousand_letters_in_a_second(talk: Talk) -> None:
-    """R21: listing 10,000 letters takes under a second, in pages of 128 names; so does looking at each of them."""
+    """R21: listing 10,000 letters takes under a second of processor time; so does looking at each of them."""
     for number in range(10_000):
         talk.house.add(number, b"x", key=f"{number:011d}")
-    began = time.perf_counter()
+    began = time.process_time()
     names = await talk.list(DAY_FOLDER)
-    assert time.perf_counter() - began < 1.0
+    assert time.process_time() - began < 1.0
     assert len(set(names)) == 10_000
     before = talk.house.listings
-    began = time.perf_counter()
+    began = time.process_time()
     for name in names:
         assert (await talk.say(7, text(f"{DAY_FOLDER}/{name}"))).kind == 105
-    assert time.perf_counter() - began < 3.0
+    assert time.process_time() - began < 1.0
     assert talk.house.listings == before
 
 
@@ -584,3 +585,28 @@ async def test_a_tray_that_cannot_be_read(talk: Talk) -> None:
     talk.house.waiting = fails  # type: ignore[method-assign, assignment]
     reply = await talk.say(11, text(f"/out/{BOX}"))
     assert (reply.code, reply.text) == (FAILURE, "not now")
+
+
+async def test_mangled_packets_get_defined_answers() -> None:
+    """R8: 5,000 packets with random types, cut, lengthened and flipped: each whole one gets one answer, no incident."""
+    chance = random.Random(5)
+    talk = Talk(House(), SftpLimits(max_object=5_000, memory_each=500))
+    talk.house.add(1, b"letter")
+    (name,) = await talk.list(DAY_FOLDER)
+    paths = [text(path) for path in ("/in/a.edi", "/in/b.tmp", f"{DAY_FOLDER}/{name}", "/sent", "/in/" + "x" * 300)]
+    parts = [*paths, text(b"\0\0\0\0"), text(b"\0\0\0\1"), u32(PUT), u32(0), u64(3), text("data"), u32(0x8000000F),
+             u32(0xFFFFFFFF), u64(2**64 - 1), b"", b"\xff" * 9]  # fmt: skip
+    for number in range(5_000):
+        kind = chance.choice([*range(1, 22), 101, 102, 200, 201, 255])
+        body = bytearray(b"".join(chance.choice(parts) for _ in range(chance.randint(0, 5))))
+        for _ in range(chance.randint(0, 2)):
+            if body:
+                body[chance.randrange(len(body))] = chance.randrange(256)
+        reply = await talk.say(kind, bytes(body))
+        assert reply.kind in (101, 102, 103, 104, 105, 201), number
+    assert talk.incidents == []
+    talk.end()
+    assert talk.visit.handles == 0
+    for _ in range(50):
+        await asyncio.sleep(0.002)
+    assert (talk.shared.spool.memory, talk.shared.spool.disk) == (talk.shared.limits.memory, talk.shared.limits.disk)

@@ -13,6 +13,7 @@ YYYYMMDD; ``time`` hhmm; ``flag`` an asterisk or a space.
 from __future__ import annotations
 
 import re
+from codecs import getdecoder
 from functools import cache
 from typing import Final
 
@@ -37,7 +38,8 @@ _SPELLINGS: Final = str.maketrans("〜−‖¢£¬", "～－∥￠￡￢")
 _NEVER: Final = bytes([*range(0x80, 0x8E), *range(0x90, 0xA1), 0xFF])  # in no EUC-JP text
 # Where a second look is needed: the single shifts, and the six characters of JIS X 0208 (nowhere else) that Python's
 # euc_jp spells in another way than CP932. It may match across two pairs, which only costs that look.
-_APART: Final = re.compile(rb"[\x8e\x8f]|\xa1[\xc1\xc2\xdd\xf1\xf2]|\xa2\xcc")
+_APART: Final = re.compile(rb"\x8e|\x8f|\xa1[\xc1\xc2\xdd\xf1\xf2]|\xa2\xcc")
+_euc_jp: Final = getdecoder("euc_jp")  # by name it is looked up at every call
 # JIS X 0212 (SS3) is read with Python's table; a pair with CP932's; SS2 is half-width kana.
 _UNIT: Final = re.compile(rb"[\x00-\x7f]+|(?:[\xa1-\xfe]{2})+|(?:\x8e[\xa1-\xdf])+|\x8f[\xa1-\xfe]{2}")
 
@@ -102,7 +104,7 @@ def decode_usual(data: bytes) -> str | None:
     if apart and (b"\x8e" in data or b"\x8f" in data):
         return None
     try:
-        text = data.decode("euc_jp")  # which knows no other row
+        text = _euc_jp(data)[0]  # which knows no other row
     except UnicodeDecodeError:
         return None
     return text.translate(_SPELLINGS) if apart else text

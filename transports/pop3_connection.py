@@ -119,7 +119,7 @@ class Pop3Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Keep the connection for the answers that are still due; otherwise let it close."""
         self._half_closed = True
-        return self._busy()
+        return self._busy() and not self._session.secure  # TLS has no half-closed connections
 
     def connection_lost(self, error: Exception | None) -> None:
         """The socket is gone: nothing is deleted, and the box is free for the next session."""

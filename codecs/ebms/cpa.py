@@ -21,7 +21,7 @@ from lxml import etree
 
 from sekisho.codecs.ebms.names import CPA, DS, TO_PARTY_MSH, XLINK
 from sekisho.codecs.ebms.values import LIMITS, EbFault, Limits, PartyId, Service
-from sekisho.codecs.ebms.xml import agreement_schema, parse, schema_error
+from sekisho.codecs.ebms.xml import AGREEMENT_SCHEMA, parse
 
 __all__ = ["AgreedAction", "AgreedParty", "Agreement", "AgreementError", "Certificate", "Channel", "read_cpa"]
 
@@ -164,7 +164,7 @@ def read_cpa(document: bytes, limits: Limits = LIMITS) -> Agreement:
         root = parse(document, "", limits)
     except EbFault as fault:
         raise AgreementError(fault.text) from None
-    wrong = schema_error(agreement_schema(), root)
+    wrong = AGREEMENT_SCHEMA.error(root)
     if wrong:
         raise AgreementError(wrong)
     if root.tag != f"{_TP}CollaborationProtocolAgreement":

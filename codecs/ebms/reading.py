@@ -32,7 +32,7 @@ from sekisho.codecs.ebms.names import (
 from sekisho.codecs.ebms.package import Package, split
 from sekisho.codecs.ebms.repairs import mended
 from sekisho.codecs.ebms.values import LIMITS, EbFault, EbMessage, ErrorCode, Finding, Header, Limits
-from sekisho.codecs.ebms.xml import message_schema, parse_envelope, path_of, schema_error
+from sekisho.codecs.ebms.xml import MESSAGE_SCHEMA, parse_envelope, path_of
 
 __all__ = ["read", "read_package"]
 
@@ -161,14 +161,11 @@ def _message_header(heading: etree._Element) -> etree._Element:
 
 
 def _judge_schema(root: etree._Element, reader: Reader) -> None:
-    schema = message_schema()
-    if schema.validate(root):
-        return
-    judged = root
-    if reader.tolerances:
+    wrong = MESSAGE_SCHEMA.error(root)
+    if wrong and reader.tolerances:
         judged, findings = mended(root, reader.tolerances)
         reader.findings.extend(findings)
-    wrong = schema_error(schema, judged)
+        wrong = MESSAGE_SCHEMA.error(judged)
     if wrong:
         raise _refused(wrong)
 

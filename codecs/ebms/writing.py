@@ -45,7 +45,7 @@ from sekisho.codecs.ebms.values import (
 
 __all__ = ["soap_fault", "write"]
 
-_NAMES: Final = {"soap": SOAP, "eb": EB, "xlink": XLINK}
+_NAMES: Final = {"soap": SOAP, "eb": EB}
 _FAULT: Final = (
     '<?xml version="1.0" encoding="UTF-8"?>\n<SOAP:Envelope xmlns:SOAP="' + SOAP + '"><SOAP:Body><SOAP:Fault>'
     "<faultcode>SOAP:{code}</faultcode><faultstring>{text}</faultstring></SOAP:Fault></SOAP:Body></SOAP:Envelope>"
@@ -196,7 +196,8 @@ def _error_list(heading: etree._Element, errors: ErrorList) -> None:
 
 def _content(body: etree._Element, message: EbMessage) -> None:
     if message.manifest:
-        block = _body_block(body, "Manifest")
+        # xlink is declared here only: each name space of the Envelope is a node at each element for the signature.
+        block = _body_block(body, "Manifest", {"xlink": XLINK})
         for item in message.manifest:
             reference = etree.SubElement(block, _eb("Reference"))
             reference.set(f"{{{XLINK}}}type", "simple")
@@ -242,8 +243,8 @@ def _block(heading: etree._Element, name: str) -> etree._Element:
     return block
 
 
-def _body_block(parent: etree._Element, name: str) -> etree._Element:
-    block = etree.SubElement(parent, _eb(name))
+def _body_block(parent: etree._Element, name: str, names: dict[str, str] | None = None) -> etree._Element:
+    block = etree.SubElement(parent, _eb(name), nsmap=names)
     block.set(_eb("version"), VERSION)
     return block
 

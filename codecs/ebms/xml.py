@@ -2,8 +2,8 @@
 
 *Strategy.* Bytes are brought to UTF-8 first, so that every check on bytes sees what the parser sees, and a DOCTYPE is
 refused before anything is parsed (spec section 7). libxml2 then builds the tree without recovery; what the tree may
-cost later (elements, attributes, depth, name spaces) is counted by compiled XPaths, in C. The schemas are compiled
-once, from the package's own files; the validator follows no schemaLocation of the message.
+cost later (elements, attributes, depth, name spaces) is counted by compiled XPaths, in C. The schemas are the
+package's own files; the validator follows no schemaLocation of the message.
 
 The schema is not a security check (spec section 1): see ``reading`` for the rules that it lets through.
 """
@@ -20,7 +20,7 @@ from lxml import etree
 from sekisho.codecs.ebms.names import CPA, EB, EB_3, SOAP, SOAP_12
 from sekisho.codecs.ebms.values import EbFault, Limits
 
-__all__ = ["agreement_schema", "message_schema", "parse", "parse_envelope", "path_of", "schema_error"]
+__all__ = ["AGREEMENT_SCHEMA", "MESSAGE_SCHEMA", "Schema", "parse", "parse_envelope", "path_of"]
 
 _DECLARATION: Final = re.compile(rb"\s*<\?xml[^>]*?\?>")
 _ENCODING: Final = re.compile(rb"""encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
@@ -90,31 +90,47 @@ def parse_envelope(soap: bytes, charset: str, limits: Limits) -> etree._Element:
     raise _refused("not a SOAP 1.1 Envelope")
 
 
-@cache
-def message_schema() -> etree.XMLSchema:
-    """The schema of messages: SOAP 1.1 and OASIS msg-header-2_0."""
-    return _compiled("msg-header-2_0.xsd")
+class Schema:
+    """One of the package's schemas, compiled when it is first needed and as often as threads use it at once.
 
-
-@cache
-def agreement_schema() -> etree.XMLSchema:
-    """The schema of agreements: OASIS cpp-cpa-2_0."""
-    return _compiled("cpp-cpa-2_0.xsd")
-
-
-def schema_error(schema: etree.XMLSchema, root: etree._Element) -> str:
-    """What is wrong with a document by its schema, for its sender: the first error, shortened; empty when nothing is.
-
-    The text quotes the sender's own document and the schema, nothing of ours.
+    A compiled schema of lxml keeps the errors of its last document, so two threads on one would read each other's: the
+    sender of one document would be told about another's. Each call borrows one that nobody else has.
     """
-    try:
-        schema.assertValid(root)
-    except etree.DocumentInvalid as error:
-        text = str(error)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._free: list[etree.XMLSchema] = []
+
+    def error(self, root: etree._Element) -> str:
+        """What is wrong with a document, for its sender: the first error, shortened; empty when nothing is.
+
+        The text quotes the sender's own document and the schema, nothing of ours.
+        """
+        try:
+            schema = self._free.pop()
+        except IndexError:
+            schema = self._compiled()
+        try:
+            schema.assertValid(root)
+        except etree.DocumentInvalid as error:
+            text = str(error)
+        else:
+            return ""
+        finally:
+            self._free.append(schema)
         for space, prefix in _PREFIXES.items():
             text = text.replace(f"{{{space}}}", f"{prefix}:")
         return text[:_QUOTED]
-    return ""
+
+    def _compiled(self) -> etree.XMLSchema:
+        with as_file(files("sekisho.codecs.ebms") / "schemas") as folder:
+            return etree.XMLSchema(etree.parse(str(folder / self._name), etree.XMLParser(no_network=True)))
+
+
+MESSAGE_SCHEMA: Final = Schema("msg-header-2_0.xsd")
+"""SOAP 1.1 and OASIS msg-header-2_0."""
+AGREEMENT_SCHEMA: Final = Schema("cpp-cpa-2_0.xsd")
+"""OASIS cpp-cpa-2_0."""
 
 
 def path_of(element: etree._Element) -> str:
@@ -148,11 +164,6 @@ def _as_utf8(document: bytes, charset: str) -> bytes:
         raise _refused("the SOAP part is not in the encoding it names") from None
     declaration = _DECLARATION.match(text)
     return text if declaration is None else text[declaration.end() :]
-
-
-def _compiled(name: str) -> etree.XMLSchema:
-    with as_file(files("sekisho.codecs.ebms") / "schemas") as folder:
-        return etree.XMLSchema(etree.parse(str(folder / name), etree.XMLParser(no_network=True)))
 
 
 @cache

@@ -2,6 +2,7 @@
 
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,17 @@ def test_as4_gets_a_clear_fault(soap: bytes, code: str) -> None:
     """SOAP 1.2 or eb:Messaging: another protocol, said so (section 13)."""
     fault = refuse(soap)
     assert (fault.soap_code, fault.code) == (code, "NotSupported")
+
+
+def test_threads_are_told_of_their_own_document() -> None:
+    """The verdict and its text are about the sender's document, whatever other threads read meanwhile."""
+    wrongs = {"mustUnderstand": envelope(header_xml(marks='eb:version="2.0"')), "Manifest": envelope(body=manifest())}
+
+    def told(name: str) -> bool:
+        return name in refuse(wrongs[name]).text and read("text/xml", PLAIN).header.action == "Submit"
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(told, list(wrongs) * 1000))
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ from sekisho.codecs.ebms.values import (
     Wire,
 )
 from sekisho.codecs.ebms.writing import soap_fault, write
-from sekisho.codecs.ebms.xml import message_schema
+from sekisho.codecs.ebms.xml import MESSAGE_SCHEMA
 
 from .envelopes import BUSINESS, MESSAGE, MSH, NOW, PAYLOADS
 
@@ -99,7 +99,7 @@ def test_everything_we_write_is_valid_and_read_back_strictly(name: str) -> None:
     message = EVERY[name]
     wire = written(message)
     root = etree.fromstring(split(wire.content_type, wire.body).soap)
-    message_schema().assertValid(root)
+    assert MESSAGE_SCHEMA.error(root) == ""
     back = read(wire.content_type, wire.body)
     assert back == message
     if name in get_args(Kind):
@@ -196,7 +196,7 @@ def test_any_text_comes_back(conversation: str, action: str, description: str, c
 def test_a_soap_fault() -> None:
     """A Fault of SOAP 1.1: code, text; what XML cannot hold is replaced; other codes are our mistake."""
     root = etree.fromstring(soap_fault("Client", "a < b & c\x00 incident 7f3a"))
-    message_schema().assertValid(root)
+    assert MESSAGE_SCHEMA.error(root) == ""
     assert root.findtext(".//faultstring") == "a < b & c\ufffd incident 7f3a"
     assert root.findtext(".//faultcode") == "SOAP:Client"
     with pytest.raises(EbFault) as caught:

@@ -286,15 +286,18 @@ class EbmsSender:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             target = self.target
+            headers = {"User-Agent": "sekisho", "Accept-Encoding": "identity"}
+            if target.user:
+                shown = base64.b64encode(f"{target.user}:{target.password}".encode())
+                headers["Authorization"] = f"Basic {shown.decode('ascii')}"
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
                     limit=target.connections, ssl=target.tls if target.tls is not None else True
                 ),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=target.connect),
-                auth=aiohttp.BasicAuth(target.user, target.password, "utf-8") if target.user else None,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
-                headers={"User-Agent": "sekisho", "Accept-Encoding": "identity"},
+                headers=headers,
             )
         return self._session
 

@@ -112,7 +112,8 @@ def test_what_is_weak_is_warned_of() -> None:
 
 
 def _caller(**changes: Any) -> Caller:  # noqa: ANN401 - fields of a Caller
-    return Caller(**({"listener": "ebms", "peer": "192.0.2.1:5", "loopback": False} | changes))
+    fields: dict[str, Any] = {"listener": "ebms", "peer": "192.0.2.1:5", "loopback": False}
+    return Caller(**(fields | changes))
 
 
 async def test_item_68_who_calls_is_told_by_certificate_basic_or_loopback(tmp_path: Path) -> None:

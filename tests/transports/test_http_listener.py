@@ -7,6 +7,7 @@ import gzip
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -66,9 +67,9 @@ class _Desk:
 
 @contextlib.asynccontextmanager
 async def _listening(
-    tls: ssl.SSLContext | None = None, **limits: float
+    limits: dict[str, Any] | None = None, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[tuple[HttpListener, _Desk]]:
-    bounds = HttpLimits(**limits)  # type: ignore[arg-type]
+    bounds = HttpLimits(**(limits or {}))
     desk = _Desk(bounds)
     listener = HttpListener(name="test", host="127.0.0.1", port=0, mounts=[desk.mount], tls=tls, limits=bounds)
     await listener.start()
@@ -168,7 +169,7 @@ async def test_compressed_bodies_are_refused(coding: str) -> None:
 
 async def test_a_head_that_drips_is_timed_out() -> None:
     """Issue 4, slow drip: 408 after the time for a head, whatever comes meanwhile."""
-    async with _listening(head=0.4) as (listener, _):
+    async with _listening({"head": 0.4}) as (listener, _):
         reader, writer = await asyncio.open_connection(*listener.address)
         said = asyncio.create_task(reader.read(-1))
         for letter in b"POST /body HTTP/1.1\r\nHost: x\r\nX: aaaaaaaaaaaaaaaaaaaaa":
@@ -184,7 +185,7 @@ async def test_a_head_that_drips_is_timed_out() -> None:
 
 async def test_a_silent_connection_is_closed() -> None:
     """Nobody keeps a connection for nothing."""
-    async with _listening(idle=0.3) as (listener, _):
+    async with _listening({"idle": 0.3}) as (listener, _):
         assert await _talk(listener, b"") == b""
         assert listener.open_connections == 0
 
@@ -192,7 +193,7 @@ async def test_a_silent_connection_is_closed() -> None:
 @pytest.mark.parametrize("limits", [{"body_idle": 0.3}, {"body": 0.3}])
 async def test_a_body_that_drips_is_timed_out(limits: dict[str, float]) -> None:
     """Issue 4, slow drip: silence inside a body, and a body that takes for ever."""
-    async with _listening(**limits) as (listener, desk):
+    async with _listening(limits) as (listener, desk):
         reader, writer = await asyncio.open_connection(*listener.address)
         said = asyncio.create_task(reader.read(-1))
         writer.write(b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
@@ -210,7 +211,7 @@ async def test_a_body_that_drips_is_timed_out(limits: dict[str, float]) -> None:
 
 async def test_a_peer_that_reads_nothing_is_cut() -> None:
     """Issue 4: an answer that nobody takes must not be held for ever."""
-    async with _listening(stall=0.5) as (listener, _):
+    async with _listening({"stall": 0.5}) as (listener, _):
         reader, writer = await asyncio.open_connection(*listener.address, limit=1024)
         writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
         await _count(listener, 1)
@@ -252,7 +253,7 @@ async def test_hostile_heads_get_an_answer_that_tells_nothing(name: str) -> None
 async def test_a_connection_too_many_hears_503() -> None:
     """Reliability 8: per address and in all, with Retry-After; when one goes, the next is served."""
     for limits in ({"connections_per_address": 2}, {"connections_total": 2}):
-        async with _listening(**limits) as (listener, _):
+        async with _listening(limits) as (listener, _):
             held = [await asyncio.open_connection(*listener.address) for _ in range(2)]
             await asyncio.sleep(0.05)
             said = await _talk(listener, b"GET /who HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -282,7 +283,7 @@ async def test_stopping_lets_a_request_finish() -> None:
 
 async def test_the_body_pool_is_shared_and_given_back() -> None:
     """Reliability 8: what comes in at once is bounded; 503 with Retry-After above."""
-    async with _listening(pending_bytes=300_000) as (listener, desk):
+    async with _listening({"pending_bytes": 300_000}) as (listener, desk):
         head = b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 250000\r\n\r\n"
         reader, writer = await asyncio.open_connection(*listener.address)
         writer.write(head + bytes(200_000))
@@ -321,7 +322,7 @@ async def test_the_clients_certificate_is_known_by_its_fingerprint(tmp_path: Pat
     server.load_cert_chain(ours)
     server.load_verify_locations(theirs)
     server.verify_mode = ssl.CERT_OPTIONAL
-    async with _listening(server) as (listener, _):
+    async with _listening(tls=server) as (listener, _):
         for certificate, expected in ((theirs, shown.fingerprint(hashes.SHA256()).hex()), (None, "")):
             client = ssl.create_default_context(cafile=str(ours))
             if certificate is not None:

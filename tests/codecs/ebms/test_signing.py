@@ -1,6 +1,7 @@
 """Signatures: what is good is taken, and every forgery of spec sections 8 and 14 is refused (59 to 64, 34)."""
 
 import re
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -390,6 +391,28 @@ def test_what_a_signature_may_cost_is_bounded() -> None:
     body = wire.body.replace(b"<soap:Envelope", b"<soap:Envelope" + spaces.encode())
     body = body.replace(b"</soap:Header>", signature + b"</soap:Header>")
     assert "too many" in refuse(read(wire.content_type, body)).text
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b'<x xmlns="urn:x">' + b"<!---->t" * 18_000 + b"</x>",
+        b'<x xmlns="urn:x">' + b"<?x?>" * 18_000 + b"</x>",
+        b'<x xmlns="urn:x">' + b"<x/>t" * 10_000 + b"</x>",
+        (b'<x xmlns="urn:x">' + b"<x>" * 55 + b"</x>" * 56) * 200,
+        b'<x xmlns="urn:x" %s/>' % b" ".join(b'a%d=""' % number for number in range(250)) * 100,
+        b'<x xmlns="urn:x">' + b"<!---->" * 190 + b"</x>",
+        b'<x xmlns="urn:x">' + b"<x/>t" * 2_700 + b"</x>",
+    ],
+    ids=["comments", "instructions", "wide", "deep", "attributes", "most comments", "widest"],
+)
+def test_no_signed_envelope_takes_long(junk: bytes) -> None:
+    """Refused by count, or small enough to be computed in about a second, whatever its shape is."""
+    wire = signed(replace(MESSAGE, payloads=()))
+    message = read(wire.content_type, wire.body.replace(b"</soap:Header>", junk + b"</soap:Header>"))
+    started = time.process_time()
+    refuse(message)
+    assert time.process_time() - started < 3
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -293,21 +293,21 @@ def measure(*, short: bool = False) -> list[Line]:
         journal = stack.enter_context(_gateway(folders[1], "journal-only"))
         whole = stack.enter_context(_gateway(folders[2], "gateway"))
         (folders[0] / "large").write_bytes(os.urandom(LARGE))
+        few = max(each // 10, 1)
+        work: dict[str, Callable[[int], float]] = {
+            "put ours": lambda first: _puts(journal, each, first),
+            "put theirs": lambda first: _puts(theirs, each, first),
+            "whole ours": lambda first: _puts(whole, each, first, 0),
+            "login ours": lambda first: _logins(journal, few, first + 50_000),
+            "login theirs": lambda first: _logins(theirs, few, first + 50_000),
+            "up ours": lambda _: _bulk(journal, folders[0], files, up=True),
+            "up theirs": lambda _: _bulk(theirs, folders[0], files, up=True),
+            "down ours": lambda _: _bulk(journal, folders[0], files, up=False),
+            "down theirs": lambda _: _bulk(theirs, folders[0], files, up=False),
+        }
         for number in range(rounds + 1):
-            first = number * 100_000
-            work = {
-                "put ours": lambda first=first: _puts(journal, each, first),
-                "put theirs": lambda first=first: _puts(theirs, each, first),
-                "whole ours": lambda first=first: _puts(whole, each, first, 0),
-                "login ours": lambda first=first: _logins(journal, max(each // 10, 1), first + 50_000),
-                "login theirs": lambda first=first: _logins(theirs, max(each // 10, 1), first + 50_000),
-                "up ours": lambda: _bulk(journal, folders[0], files, up=True),
-                "up theirs": lambda: _bulk(theirs, folders[0], files, up=True),
-                "down ours": lambda: _bulk(journal, folders[0], files, up=False),
-                "down theirs": lambda: _bulk(theirs, folders[0], files, up=False),
-            }
             for name, one in work.items():
-                rate = one()
+                rate = one(number * 100_000)
                 if number:
                     rates.setdefault(name, []).append(rate)
             print(f"  round {number} of {rounds}" + ("" if number else " (warm-up)"), file=sys.stderr, flush=True)

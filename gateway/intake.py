@@ -23,6 +23,7 @@ from sekisho.codecs import mime
 from sekisho.codecs.envelope import Envelope, Wrapping
 from sekisho.codecs.header import CARRY, INPUT_ID
 from sekisho.codecs.mime import is_interchange
+from sekisho.gateway import msh_content
 from sekisho.gateway.clock import from_us, to_us
 from sekisho.gateway.partners import Partners, opening_of
 from sekisho.mailboxes.letters import Event, NewRequest, RequestState
@@ -245,6 +246,9 @@ def reopened(unit: Unit, number: int) -> Envelope:
         raise LookupError(number)
     if request.wrapping == Wrapping.MAIL:
         opened = unwrapped(raw)
+    elif request.wrapping == Wrapping.EBMS:
+        content, files = msh_content.reopened(raw, request.content_digest)
+        opened = mime.Unwrapped(content, attachments=files)
     else:
         opened = mime.Unwrapped(raw)
     return Envelope(
@@ -276,4 +280,8 @@ def unwrapped(raw: bytes) -> mime.Unwrapped:
 
 def _same_files(envelope: Envelope, unit: Unit, number: int) -> bool:
     """Whether a mail brings the files of an earlier one: a message is the same only with the same files."""
+    if envelope.wrapping == Wrapping.EBMS:
+        earlier = unit.raw(number)
+        same = content_digest(envelope.content)
+        return earlier == envelope.raw or msh_content.reopened(earlier, same)[1] == envelope.attachments
     return envelope.wrapping != Wrapping.MAIL or unwrapped(unit.raw(number)).attachments == envelope.attachments

@@ -196,6 +196,8 @@ async def test_kill_9_loses_nothing(kind: type[Client], folder: Path) -> None:
             assert not (told_so and now), "a QUIT was answered with +OK, and its letters are back"
             client = kind(folder / "client", port, name=NAME)
             ended_well = await asyncio.to_thread(client.collect)
+            if trip is not None and now and not wire.tripped.is_set() and not wire.told and not ended_well:
+                ended_well = await asyncio.to_thread(client.collect)  # it gave up before the moment: it comes again
             if trip is None:
                 assert ended_well
                 assert await asyncio.to_thread(_uids, door) == {}

@@ -128,7 +128,10 @@ class SshConnection(asyncssh.SSHServerConnection):
         """End the connection and say why."""
         if self._reason == "peer":
             self._reason = reason
-            self.disconnect(code, text)  # which does not wait for a peer that does not read
+            # Without closing the channels first, as the library's own method does: a client that reads of its
+            # channel's end leaves before it reads the reason. Nobody waits for a peer that does not read.
+            self._send_disconnect(code, text, "en")
+            self._force_close(None)
 
     def cut(self) -> None:
         """End the connection now, whatever is still to be sent."""

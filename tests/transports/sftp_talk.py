@@ -10,7 +10,8 @@ from sekisho.transports.sftp_files import Shelf, Spool
 from sekisho.transports.sftp_session import SftpSession
 from sekisho.transports.sftp_shared import SftpLimits, Shared
 from sekisho.transports.sftp_visit import Visit
-from tests.transports.sftp_house import BOX, House
+
+from .sftp_house import BOX, House
 
 READ, WRITE, APPEND, CREATE, TRUNCATE, EXCLUSIVE = 1, 2, 4, 8, 16, 32
 PUT = WRITE | CREATE | TRUNCATE

@@ -11,7 +11,8 @@ import pytest
 from sekisho.codecs.envelope import Envelope
 from sekisho.transports.base import Receipt, Verdict
 from sekisho.transports.sftp import CIPHERS, KEY_EXCHANGES, MACS, SftpLimits, ensure_host_key
-from tests.transports.sftp_house import BOX, OTHER, PASSWORD, House, serving
+
+from .sftp_house import BOX, OTHER, PASSWORD, House, serving
 
 
 async def test_a_box_logs_in_with_its_password() -> None:

@@ -10,7 +10,8 @@ import paramiko  # type: ignore[import-untyped]
 import pytest
 
 from sekisho.transports.sftp import SftpLimits
-from tests.transports.sftp_house import BOX, DAY, PASSWORD, House, known_hosts, serving, user_key
+
+from .sftp_house import BOX, DAY, PASSWORD, House, known_hosts, serving, user_key
 
 LETTERS = f"/out/{BOX}/{DAY}"
 AWKWARD = bytes(range(256)) * 5
@@ -160,7 +161,7 @@ async def test_openssh_scp(tmp_path: Path, files: Path, legacy: bool) -> None:
 @pytest.mark.peer("sftp")
 async def test_openssh_reads_the_reason(tmp_path: Path) -> None:
     """An ended session is told in words that its user sees."""
-    async with serving(SftpLimits(idle=0.3)) as house:
+    async with serving(SftpLimits(idle=1.5)) as house:
         *arguments, _, port = options(house, tmp_path)
         process = await asyncio.create_subprocess_exec(
             "ssh", *arguments, "-p", port, "-s", f"{BOX}@127.0.0.1", "sftp", stdin=-1, stdout=-1, stderr=-1

@@ -6,8 +6,9 @@ from sekisho.codecs.envelope import Envelope
 from sekisho.transports.base import Receipt, Verdict
 from sekisho.transports.sftp_scp import ScpOrder, ScpSession, parse_command
 from sekisho.transports.sftp_shared import SftpLimits
-from tests.transports.sftp_house import BOX, DAY, House
-from tests.transports.sftp_talk import Talk
+
+from .sftp_house import BOX, DAY, House
+from .sftp_talk import Talk
 
 
 class Scp:

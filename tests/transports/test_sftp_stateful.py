@@ -11,8 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from sekisho.codecs.envelope import Envelope
 from sekisho.transports.base import Receipt, Verdict
 from sekisho.transports.sftp_shared import SftpLimits
-from tests.transports.sftp_house import BOX, DAY, OTHER, House
-from tests.transports.sftp_talk import (
+
+from .sftp_house import BOX, DAY, OTHER, House
+from .sftp_talk import (
     APPEND,
     CREATE,
     DENIED,

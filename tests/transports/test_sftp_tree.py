@@ -18,7 +18,8 @@ from sekisho.transports.sftp_tree import (
     split_path,
     upload_name_fault,
 )
-from tests.transports.sftp_house import DAY, letter
+
+from .sftp_house import DAY, letter
 
 BOX = "BRK001"
 

@@ -38,6 +38,7 @@ _REFUSED: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 )
 _TIMED_OUT: Final = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+_PARTING_SECONDS: Final = 2.0
 _LINGERING: Final = 500
 """Refused connections that may wait for their peer to read why; more are cut without a word."""
 
@@ -212,7 +213,7 @@ class _Connection(web.RequestHandler):
     ``busy`` while a request is with its endpoint. The library's own keep-alive timer ends connections that are idle.
     """
 
-    __slots__ = ("_began", "_head_at", "_host", "_listener", "_refused", "_stalled_at", "_unsent", "busy")
+    __slots__ = ("_head_at", "_host", "_listener", "_parted_at", "_refused", "_stalled_at", "_unsent", "busy")
 
     def __init__(self, listener: HttpListener, manager: web.Server, loop: asyncio.AbstractEventLoop) -> None:
         limits = listener.limits
@@ -231,14 +232,13 @@ class _Connection(web.RequestHandler):
         self._listener = listener
         self._host = ""
         self._refused = False
-        self._head_at = self._began = self._stalled_at = 0.0
+        self._head_at = self._parted_at = self._stalled_at = 0.0
         self._unsent = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count it in, or refuse it with 503."""
         name = transport.get_extra_info("peername") or ("", 0)
         self._host = str(name[0])
-        self._began = self._loop.time()
         if self._listener.admit(self, self._host):
             super().connection_made(transport)
             return
@@ -247,21 +247,27 @@ class _Connection(web.RequestHandler):
         if not self._listener.turn_away(self):
             self.transport.abort()
             return
-        self.transport.write(_REFUSED)
-        if self.transport.can_write_eof():
-            self.transport.write_eof()  # closed for good when the peer closes, or by the next looks
+        self._part(_REFUSED, self._loop.time())
+
+    def _part(self, word: bytes, now: float) -> None:
+        """Say a last word. The peer gets a moment to read it, because an early close would take it back."""
+        self._parted_at = now
+        if self.transport is not None:
+            self.transport.write(word)
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
 
     def data_received(self, data: bytes) -> None:
-        """Note when a request head begins; what a refused peer says is not read."""
-        if self._refused:
+        """Note when a request head begins; what a peer says after our last word is not read."""
+        if self._parted_at:
             return
         if not self.busy and not self._head_at:
             self._head_at = self._loop.time()
         super().data_received(data)
 
     def eof_received(self) -> None:
-        """A peer that has heard its refusal goes; others may close their half and wait for the answer."""
-        if self._refused and self.transport is not None:
+        """A peer that has heard the last word goes; others may close their half and wait for the answer."""
+        if self._parted_at and self.transport is not None:
             self.transport.close()
             return
         super().eof_received()
@@ -289,15 +295,13 @@ class _Connection(web.RequestHandler):
 
     def look(self, now: float, limits: HttpLimits) -> None:
         """End the connection if its peer takes too long over something."""
-        if self._refused:
-            if now - self._began > 2.0:
+        if self._parted_at:
+            if now - self._parted_at > _PARTING_SECONDS:
                 self.cut()
             return
         if self._head_at and not self.busy and now - self._head_at > limits.head:
             self._listener.log.info("http.head_timed_out", peer=self._host)
-            if self.transport is not None:
-                self.transport.write(_TIMED_OUT)
-            self.force_close()
+            self._part(_TIMED_OUT, now)
             return
         unsent = self.unsent()
         if unsent != self._unsent or not unsent:

@@ -22,7 +22,8 @@ __all__ = ["Access", "Collector", "Fetched", "Line", "LineError", "Packet", "Tls
 
 Tls = Literal["none", "starttls", "implicit"]
 
-_PORTS: Final = {"smtp": 25, "smtps": 465, "pop3": 110, "pop3s": 995, "sftp": 22}
+_PORTS: Final = {"smtp": 25, "smtps": 465, "pop3": 110, "pop3s": 995, "sftp": 22, "ebms": 80, "ebms+https": 443}
+_ENCRYPTED: Final = {"smtps": "smtp", "pop3s": "pop3", "ebms+https": "ebms"}
 _BOX: Final = re.compile(r"[!-~]{1,128}")
 
 
@@ -42,7 +43,8 @@ class Access:
     """A door and how one gets in.
 
     ``box`` and ``password`` are the mailbox's own credentials, empty where the door wants none. ``trust`` is a PEM file
-    of certificates that are trusted beside the machine's (SFTP: a file of known hosts); ``insecure`` trusts anybody.
+    of the certificates that are trusted, empty for the machine's (SFTP: a file of known hosts, empty for the user's);
+    ``insecure`` trusts anybody. ``path`` is for HTTP.
     """
 
     scheme: str
@@ -53,11 +55,12 @@ class Access:
     tls: Tls = "none"
     trust: str = ""
     insecure: bool = False
+    path: str = ""
 
     def __str__(self) -> str:
         """As a URL, without the password."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{self.box}{'@' if self.box else ''}{host}:{self.port}"
+        return f"{self.scheme}://{self.box}{'@' if self.box else ''}{host}:{self.port}{self.path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,7 @@ class Collector(Protocol):
 def parse_door(url: str, schemes: Sequence[str]) -> Access:
     """``scheme://[BOX@]host[:port]`` as an :class:`Access`. A password in it is refused, because URLs are logged.
 
-    ``smtps`` and ``pop3s`` are encrypted from the first byte. Raises ValueError.
+    ``smtps``, ``pop3s`` and ``ebms+https`` are encrypted from the first byte; only ebms has a path. Raises ValueError.
     """
     parts = urlsplit(url)
     wanted = " or ".join(f"{scheme}://[BOX@]host:port" for scheme in schemes)
@@ -125,7 +128,8 @@ def parse_door(url: str, schemes: Sequence[str]) -> Access:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         host, port = "", None
-    if parts.scheme not in schemes or not host or parts.path not in ("", "/") or parts.query or parts.fragment:
+    path = parts.path if parts.scheme.startswith("ebms") else parts.path.removeprefix("/")
+    if parts.scheme not in schemes or not host or (path and not path.startswith("/")) or parts.query or parts.fragment:
         raise ValueError(f"{_without_password(url)!r} is not {wanted}")
     if parts.password is not None:
         text = "a password does not belong into a URL, which others see"
@@ -133,9 +137,9 @@ def parse_door(url: str, schemes: Sequence[str]) -> Access:
     box = unquote(parts.username or "")
     if box and not _BOX.fullmatch(box):
         raise ValueError(f"{box!r} is no mailbox ID")
-    scheme = parts.scheme.removesuffix("s") if parts.scheme in ("smtps", "pop3s") else parts.scheme
+    scheme = _ENCRYPTED.get(parts.scheme, parts.scheme)
     tls: Tls = "implicit" if scheme != parts.scheme else "none"
-    return Access(scheme, host, port if port is not None else _PORTS[parts.scheme], box, tls=tls)
+    return Access(scheme, host, port if port is not None else _PORTS[parts.scheme], box, tls=tls, path=path)
 
 
 def _without_password(url: str) -> str:

@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import json
 import os
-import re
 import signal
 import sys
 import tempfile
@@ -26,7 +25,9 @@ from typing import Any, Final
 import asyncssh
 
 from sekisho.gateway.certificates import make_self_signed
+from sekisho.gateway.conntest.agreements import copied_agreement, partners_side
 from sekisho.gateway.conntest.lines import Target
+from sekisho.gateway.conntest.toml import toml_text
 from sekisho.gateway.inhouse import split_address
 from sekisho.gateway.inhouse_doors import Access
 from sekisho.gateway.settings_doors import Certificate
@@ -39,7 +40,6 @@ standard library's module."""
 _READY_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 15.0
 _HERE: Final = ("localhost", "127.0.0.1", "::1")
-_BARE: Final = re.compile("[A-Za-z0-9_-]+")
 
 
 class CentreFailed(Exception):
@@ -79,35 +79,13 @@ def default_settings() -> Path:
     raise FileNotFoundError("there is no samples/gateway.toml here; name a settings file with -c")
 
 
-def toml_text(data: Mapping[str, Any], path: tuple[str, ...] = ()) -> str:
-    """A mapping as TOML: plain values first, then its tables. A JSON string is a TOML string."""
-
-    def key(name: str) -> str:
-        return name if _BARE.fullmatch(name) else json.dumps(name)
-
-    def is_tables(value: object) -> bool:
-        return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
-
-    lines, tables = [], []
-    for name, value in data.items():
-        where = (*path, name)
-        title = ".".join(map(key, where))
-        if isinstance(value, dict):
-            tables.append(f"\n[{title}]\n{toml_text(value, where)}")
-        elif is_tables(value):
-            tables.extend(f"\n[[{title}]]\n{toml_text(one, where)}" for one in value)
-        else:
-            shown = value.isoformat() if hasattr(value, "isoformat") else json.dumps(value, ensure_ascii=False)
-            lines.append(f"{key(name)} = {shown}\n")
-    return "".join(lines) + "".join(tables)
-
-
 @dataclass(frozen=True, slots=True)
 class _Copy:
     """The changed settings: their file, and the listeners as they stand in it."""
 
     path: Path
     listeners: tuple[Mapping[str, Any], ...]
+    ebms: list[Mapping[str, Any]]
 
     def target(self, addresses: Mapping[str, str]) -> Target:
         """The doors at the addresses that they got, by listener name; of two of a kind the first counts."""
@@ -122,14 +100,17 @@ class _Copy:
             trust = str(folder / f"{listener['certificate']}.pem") if tls != "none" else ""
             if kind == "sftp":
                 trust = _known_hosts(folder, host, port)
-            doors[door] = Access(kind, host, port, tls=tls, trust=trust)
+            if kind == "http":
+                door, kind = "ebms", "ebms"
+            doors[door] = Access(kind, host, port, tls=tls, trust=trust, path="/ebms" if kind == "ebms" else "")
             centres[door] = next(iter(listener.get("centre", ())), "")
         first = doors.get("two-way") or next(iter(doors.values()))
         centre = centres.get("two-way") or next(iter(centres.values()))
-        return Target(first.host, first.port, centre, doors, centres.get("mail", ""))
+        agreements = partners_side(self.ebms, folder, f"http://{_HERE[0]}") if "ebms" in doors else ()
+        return Target(first.host, first.port, centre, doors, centres.get("mail", ""), agreements)
 
 
-def _copied(settings: Path, folder: Path, push: str, clock: str) -> _Copy:
+def _copied(settings: Path, folder: Path, push: str, clock: str, ebms: str, *, sign: bool) -> _Copy:
     """Write the changed settings into ``folder``."""
     data = tomllib.loads(settings.read_text(encoding="utf-8"))
     data.setdefault("gateway", {})["data"] = str(folder / "data")
@@ -154,9 +135,10 @@ def _copied(settings: Path, folder: Path, push: str, clock: str) -> _Copy:
                 box["push"] = push
         data["registry"]["seed"] = "registry.toml"
         (folder / "registry.toml").write_text(toml_text(registry), encoding="utf-8")
+    data["ebms"] = [copied_agreement(one, folder, url=ebms, sign=sign) for one in data.get("ebms", ())]
     path = folder / "gateway.toml"
     path.write_text(toml_text(data), encoding="utf-8")
-    return _Copy(path, tuple(data.get("listener", ())))
+    return _Copy(path, tuple(data.get("listener", ())), data["ebms"])
 
 
 def _known_hosts(folder: Path, host: str, port: int) -> str:
@@ -168,15 +150,18 @@ def _known_hosts(folder: Path, host: str, port: int) -> str:
 
 
 @contextlib.asynccontextmanager
-async def throw_away_centre(settings: Path, push: str, *, clock: str = "") -> AsyncIterator[RunningCentre]:
+async def throw_away_centre(
+    settings: Path, push: str, *, clock: str = "", ebms: str = "", sign: bool = False
+) -> AsyncIterator[RunningCentre]:
     """A gateway on the settings of a file that pushes to ``push`` (``host:port``), for the length of the block.
 
+    ebMS partners with a url are posted to at ``ebms`` instead; ``sign``: ebMS messages are signed whatever was agreed.
     ``clock`` is the Japan time its clock starts at (``2025-10-01T09:00``), empty to leave it as the file says.
     Raises :class:`CentreFailed` if it does not come up within half a minute; at the end it is told to close in order.
     """
     with tempfile.TemporaryDirectory(prefix="sekisho-") as name:
         folder = Path(name)
-        copy = _copied(settings, folder, push, clock)
+        copy = _copied(settings, folder, push, clock, ebms, sign=sign)
         path = copy.path
         log = folder / "gateway.log"
         with log.open("wb") as errors:

@@ -11,13 +11,16 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, Self
 
 from sekisho.codecs.envelope import Attachment
 from sekisho.gateway.conntest.scenario import Party
 from sekisho.gateway.inhouse import Arrival, InHouseSystem, Submission, build_mail, submit
 from sekisho.gateway.inhouse_doors import Access, Collector, Line, LineError, Packet
+from sekisho.gateway.inhouse_ebms import Agreement
 from sekisho.gateway.inhouse_mail import MailLine
+from sekisho.gateway.inhouse_msh import EbmsCollector, EbmsEnd, EbmsLine
 from sekisho.gateway.inhouse_pop3 import Pop3Collector
 from sekisho.gateway.inhouse_sftp import SftpCollector, SftpLine, SftpSession
 
@@ -25,7 +28,7 @@ __all__ = ["Fetcher", "Lines", "Target", "TwoWayLine"]
 
 _LOOK_SECONDS: Final = 0.1
 """Between two visits to a door while a letter is awaited. Real fetchers come every minute; a test is in a hurry."""
-_FETCHED_AT: Final = {"mail": "pop3", "sftp": "sftp"}
+_FETCHED_AT: Final = {"mail": "pop3", "sftp": "sftp", "ebms": "ebms"}
 Fetcher = Callable[[Access], Collector]
 """Makes a collector for a door: ours, or one that has somebody else's program do it."""
 
@@ -34,8 +37,9 @@ Fetcher = Callable[[Access], Collector]
 class Target:
     """The centre under test: where its two-way listener is, and the address it takes mail for.
 
-    ``doors`` are its other doors by name (``mail``, ``pop3``, ``sftp``), without anybody's box and password;
-    ``mail_centre`` is the address that mail style sends to.
+    ``doors`` are its other doors by name (``mail``, ``pop3``, ``sftp``, ``ebms``), without anybody's box and password;
+    ``mail_centre`` is the address that mail style sends to; ``agreements`` are what ebMS parties have agreed with it,
+    seen from their side.
     """
 
     host: str
@@ -43,6 +47,7 @@ class Target:
     centre: str
     doors: Mapping[str, Access] = field(default_factory=dict)
     mail_centre: str = ""
+    agreements: tuple[Agreement, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.centre} at {self.host}:{self.port}"
@@ -53,6 +58,14 @@ class Target:
         if found is None:
             raise ValueError(f"the centre's {name} door is not known; name it with --{name}")
         return replace(found, box=party.box, password=party.box_password if password is None else password)
+
+
+    def agreement(self, box: str) -> Agreement:
+        """The ebMS agreement of a box. Raises ValueError if there is none."""
+        found = next((one for one in self.agreements if one.agreed.box == box), None)
+        if found is None:
+            raise ValueError(f"no ebMS agreement of the box {box!r} is known; name a file with --agreement")
+        return found
 
 
 class TwoWayLine:
@@ -78,7 +91,11 @@ class TwoWayLine:
 
 
 class Lines:
-    """The lines of one scenario's parties. ``fetchers`` replace our own collectors, by door."""
+    """The lines of one scenario's parties. An async context manager: its connections end with the block.
+
+    ``fetchers`` replace our own collectors, by door; ``ebms`` is the end that ebMS parties speak by where the centre
+    knows one, else one is made that can pull.
+    """
 
     def __init__(
         self,
@@ -86,13 +103,30 @@ class Lines:
         system: InHouseSystem,
         parties: Mapping[str, Party],
         fetchers: Mapping[str, Fetcher] | None = None,
+        ebms: EbmsEnd | None = None,
     ) -> None:
+        self._ebms = ebms
+        self._own = contextlib.AsyncExitStack()
         self._target, self._system, self._parties = target, system, parties
         self._fetchers = dict(fetchers or {})
         self._sessions: dict[str, SftpSession] = {}
         self._lines: dict[str, Line] = {}
         self._collectors: dict[str, Collector] = {}
         self._known: dict[str, set[str]] = {}
+
+    async def __aenter__(self) -> Self:
+        if self._ebms is None and any(party.line == "ebms" for party in self._parties.values()):
+            self._ebms = await self._own.enter_async_context(EbmsEnd(self._system))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        kept: list[Line | Collector | SftpSession] = [*self._lines.values(), *self._collectors.values()]
+        for one in (*kept, *self._sessions.values()):
+            with contextlib.suppress(LineError):
+                await one.close()
+        await self._own.aclose()
 
     def line(self, name: str, password: str | None = None) -> Line:
         """How a party sends; with another ``password`` a line of its own. Raises ValueError without such a door."""
@@ -110,8 +144,17 @@ class Lines:
                 return MailLine(access, sender=party.address, centre=target.mail_centre or target.centre)
             case "sftp":
                 return SftpLine(self._session(name, password))
+            case "ebms":
+                return self._ebms_line(name, password)
             case _:
                 return TwoWayLine(target.host, target.port, sender=party.address, centre=target.centre)
+
+    def _ebms_line(self, name: str, password: str | None) -> EbmsLine:
+        party, target = self._parties[name], self._target
+        if self._ebms is None:
+            raise RuntimeError("the ebMS end is not open")
+        access = target.door("ebms", party, password)
+        return self._ebms.agree(target.agreement(party.box), access, box=party.address)
 
     def _session(self, name: str, password: str | None) -> SftpSession:
         if password is not None:
@@ -124,6 +167,11 @@ class Lines:
         """How a party's letters are fetched at a door. Raises ValueError without such a door."""
         if door == "sftp" and door not in self._fetchers:
             return SftpCollector(self._session(name, password))
+        if door == "ebms":
+            line = self.line(name, password)
+            if not isinstance(line, EbmsLine):
+                raise ValueError(f"{name} does not speak ebMS")
+            return EbmsCollector(line)
         access = self._target.door(door, self._parties[name], password)
         return self._fetchers.get(door, Pop3Collector)(access)
 
@@ -132,7 +180,7 @@ class Lines:
 
         Raises :class:`LineError` when a party is not let in.
         """
-        polled = [name for name, party in self._parties.items() if party.line in _FETCHED_AT]
+        polled = [name for name, party in self._parties.items() if self._is_fetched(party)]
         if not polled:
             return await self._system.wait(enough, seconds)
         ended = asyncio.Event()
@@ -149,6 +197,11 @@ class Lines:
             ended.set()
             waiting.cancel()
             await asyncio.gather(waiting, *visits, return_exceptions=True)
+
+    def _is_fetched(self, party: Party) -> bool:
+        if party.line == "ebms":
+            return any(one.is_pulled for one in self._target.agreements if one.agreed.box == party.box)
+        return party.line in _FETCHED_AT
 
     async def _fetch_on(self, name: str, ended: asyncio.Event) -> None:
         while not ended.is_set():
@@ -167,10 +220,3 @@ class Lines:
         for letter in await self._collectors[name].collect(known):
             (known.discard if letter.removed else known.add)(letter.name)
             self._system.take_in(letter.content, box=party.address, transport_id=letter.transport_id, line=door)
-
-    async def close(self) -> None:
-        """End all connections that are kept."""
-        kept: list[Line | Collector | SftpSession] = [*self._lines.values(), *self._collectors.values()]
-        for one in (*kept, *self._sessions.values()):
-            with contextlib.suppress(LineError):
-                await one.close()

@@ -25,6 +25,7 @@ from sekisho.gateway.conntest.requests import Missing, Request, Run, written
 from sekisho.gateway.conntest.scenario import Again, Expect, Look, Receiver, Reply, Scenario, Send, Step
 from sekisho.gateway.inhouse import Arrival, InHouseSystem, Submission
 from sekisho.gateway.inhouse_doors import LineError
+from sekisho.gateway.inhouse_msh import EbmsEnd
 
 __all__ = ["Result", "StepResult", "Target", "Verdict", "run_scenario"]
 
@@ -98,51 +99,56 @@ async def run_scenario(
     order: int = 0,
     watch: Callable[[StepResult], None] | None = None,
     fetchers: Mapping[str, Fetcher] | None = None,
+    ebms: EbmsEnd | None = None,
 ) -> Result:
     """Run every step and give the result. ``now`` is Japan time; ``order`` tells scenarios apart that begin together.
 
-    ``watch`` is called after every step; ``fetchers`` replace our own collectors by door. Never raises for what the
-    other side does.
+    ``watch`` is called after every step; ``fetchers`` replace our own collectors by door; ``ebms`` is the end that the
+    centre posts ebMS letters to. Never raises for what the other side does.
     """
     began = now()
     # 26 bytes of 電文引継情報: where from, when, which request. Unique in a run and against runs before it, because
     # the centre takes identical bytes with filled tags as one request.
     stem = re.sub("[^A-Z0-9]", "", scenario.stem.upper())[:6] or "TEST"
     tag = f"{stem}{began:%m%d%H%M%S}{began.microsecond // 1000:03d}{order % 100:02d}"
-    lines = Lines(target, system, scenario.parties, fetchers)
-    run = Run(scenario, system, target, lines, tag, began, len(system.arrivals))
     # With seq behind it the 14 characters of an interchange reference (0020), unique for a month.
     reference = f"{began:%d%H%M%S}{began.microsecond // 1000:03d}"
-    run.variables |= {"tag": tag, "now": f"{began:%Y%m%d%H%M}", "seq": "000", "ref": reference}
     steps: list[StepResult] = []
-    for number, step in enumerate(scenario.steps, 1):
-        start = time.monotonic()
-        kind = type(step).__name__.lower()
-        title = step.title or _title(step)
-        try:
-            done = await _done(run, step, number, title)
-        except Missing as missing:
-            problem = Problem("step", "what it builds on", str(missing))
-            done = StepResult(number, kind, title, Verdict.NOT_RUN, (problem,))
-        except LineError as error:
-            problem = Problem("line", "letters to be fetched", str(error))
-            done = StepResult(number, kind, title, Verdict.FAILED, (problem,))
-        except (ValueError, KeyError, OSError) as error:
-            problem = Problem("step", "a message that can be written", str(error))
-            done = StepResult(number, kind, title, Verdict.NOT_RUN, (problem,))
-        done = replace(done, seconds=time.monotonic() - start)
+
+    def note(done: StepResult) -> None:
         steps.append(done)
         if watch is not None:
             watch(done)
-    system.refusing.difference_update(party.address.upper() for party in scenario.parties.values())
-    if scenario.surplus == "refused":
-        end = await _surplus(run, len(steps) + 1)
-        if end is not None:
-            steps.append(end)
-            if watch is not None:
-                watch(end)
-    await lines.close()
+
+    async with Lines(target, system, scenario.parties, fetchers, ebms) as lines:
+        run = Run(scenario, system, target, lines, tag, began, len(system.arrivals))
+        run.variables |= {"tag": tag, "now": f"{began:%Y%m%d%H%M}", "seq": "000", "ref": reference}
+        for number, step in enumerate(scenario.steps, 1):
+            note(await _tried(run, step, number))
+        system.refusing.difference_update(party.address.upper() for party in scenario.parties.values())
+        if scenario.surplus == "refused":
+            end = await _surplus(run, len(steps) + 1)
+            if end is not None:
+                note(end)
     return Result(scenario, str(target), began, tuple(steps))
+
+
+async def _tried(run: Run, step: Step, number: int) -> StepResult:
+    """One step, whatever becomes of it."""
+    start = time.monotonic()
+    kind, title = type(step).__name__.lower(), step.title or _title(step)
+    try:
+        done = await _done(run, step, number, title)
+    except Missing as missing:
+        problem = Problem("step", "what it builds on", str(missing))
+        done = StepResult(number, kind, title, Verdict.NOT_RUN, (problem,))
+    except LineError as error:
+        problem = Problem("line", "letters to be fetched", str(error))
+        done = StepResult(number, kind, title, Verdict.FAILED, (problem,))
+    except (ValueError, KeyError, OSError) as error:
+        problem = Problem("step", "a message that can be written", str(error))
+        done = StepResult(number, kind, title, Verdict.NOT_RUN, (problem,))
+    return replace(done, seconds=time.monotonic() - start)
 
 
 async def _done(run: Run, step: Step, number: int, title: str) -> StepResult:

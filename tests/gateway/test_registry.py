@@ -102,7 +102,7 @@ def test_seeded_values_are_those_of_the_file(store: Store) -> None:
         assert record["containers"] == ["SMPU0000027", "SMPU0000032"]
         assert [(route.user, route.output, route.box) for route in view.routes()] == [("1ANAC", "SAF0010", "BRK002")]
         assert [box.password_hash for box in view.boxes() if box.password_hash] == [
-            "hash of BOXPASS1", "hash of BOXPASS6", "hash of BOXPASS7",
+            "hash of BOXPASS1", "hash of BOXPASS6", "hash of BOXPASS7", "hash of BOXPASS8",
         ]  # fmt: skip
 
 

@@ -98,6 +98,7 @@ class Served:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
+        self.pid = process.pid
         address = self._read()
         self.host, self.port = str(address["host"]), int(address["port"])
 

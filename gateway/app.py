@@ -32,7 +32,7 @@ from sekisho.gateway.history import Sent
 from sekisho.gateway.housekeeping import Housekeeping
 from sekisho.gateway.intake import Intake
 from sekisho.gateway.letterhead import Letterhead
-from sekisho.gateway.listeners import Hall, make_listener
+from sekisho.gateway.listeners import Hall, make_listener, smtp_limits
 from sekisho.gateway.msh import MessageService
 from sekisho.gateway.msh_profiles import Profiles
 from sekisho.gateway.partners import Partners
@@ -97,7 +97,9 @@ class Gateway:
         self.clerk = clerk_class(
             self.store,
             self.pipeline,
-            intake=Intake(kind_of, int(settings.identity.window_seconds * 1_000_000), partners),
+            intake=Intake(
+                kind_of, int(settings.identity.window_seconds * 1_000_000), partners, smtp_limits(settings).mime
+            ),
             directory=self.directory,
             passwords=self.passwords,
             clock=self.clock,

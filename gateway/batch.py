@@ -22,7 +22,7 @@ from sekisho.codecs.envelope import Envelope
 from sekisho.gateway.admission import PasswordUnknown
 from sekisho.gateway.clock import Clock
 from sekisho.gateway.directory import Directory
-from sekisho.gateway.intake import Intake, Taken, reopened
+from sekisho.gateway.intake import Intake, Taken
 from sekisho.gateway.lanes import Lanes
 from sekisho.gateway.pipeline import Pipeline, Processed
 from sekisho.mailboxes.letters import Dispatch, Mark, RequestState
@@ -214,7 +214,7 @@ class BatchWriter:
                 return
             name, first = self.lanes.turn()
             try:
-                envelope = first.envelope or reopened(unit, first.number)
+                envelope = first.envelope or self._intake.reopened(unit, first.number)
                 self.process(self._intake.taken(envelope, first.number), envelope, unit, batch)
             except PasswordUnknown as unknown:
                 self._verify(name, unknown)

@@ -76,10 +76,18 @@ class Intake:
     """Journals and recognises.
 
     ``kind_of`` gives the kind of a business code (A B C Q S X T, empty if unknown); ``window_us`` how long identical
-    bytes without a transport id count as the same request; ``partners`` whose interchanges are known.
+    bytes without a transport id count as the same request; ``partners`` whose interchanges are known; ``parts`` what
+    mails may hold, as the listeners were told.
     """
 
-    def __init__(self, kind_of: Callable[[str], str], window_us: int, partners: Partners | None = None) -> None:
+    def __init__(
+        self,
+        kind_of: Callable[[str], str],
+        window_us: int,
+        partners: Partners | None = None,
+        parts: mime.MimeLimits | None = None,
+    ) -> None:
+        self._parts = parts or mime.MimeLimits()
         self._partners = partners or Partners()
         self._kind_of = kind_of
         self._window_us = window_us
@@ -90,6 +98,10 @@ class Intake:
         sender = self.sender(envelope)
         receipt = Receipt(Verdict.ACCEPTED, number=number)
         return Taken(receipt, number, sender.lane, sender.user_id, sender.business_code, slow=sender.slow)
+
+    def reopened(self, unit: Unit, number: int) -> Envelope:
+        """The envelope of a journalled request, as its first run saw it. Raises StoreError if the journal lacks it."""
+        return reopened(unit, number, self._parts)
 
     def sender(self, envelope: Envelope) -> Sender:
         """Who sent it: the user ID of the header, or whom the first UNB names, and what the transport knows it by."""
@@ -159,7 +171,7 @@ class Intake:
 
     def _known(self, number: int, digest: str, envelope: Envelope, unit: Unit, now_us: int) -> Taken:
         """The same transport id again: the same answer and the same replies, or a conflict."""
-        if digest != content_digest(envelope.content) or not _same_files(envelope, unit, number):
+        if digest != content_digest(envelope.content) or not self._same_files(envelope, unit, number):
             unit.add_event(Event(now_us, "intake", "request.conflicted", number, None, envelope.transport_id))
             log.error("request.conflicted", request=number, transport_id=_ascii(envelope.transport_id))
             return Taken(Receipt(Verdict.REFUSED, "this Message-ID was used for another message", number, True))
@@ -192,7 +204,7 @@ class Intake:
                     for r in reversed(same)
                     if r.number < taken.number
                     and r.result.startswith(("00000", "W"))
-                    and _same_files(envelope, unit, r.number)
+                    and self._same_files(envelope, unit, r.number)
                 ),
                 None,
             )
@@ -203,6 +215,12 @@ class Intake:
         unit.add_event(Event(now_us, "intake", "request.repeated", taken.number, None, str(first.number)))
         log.info("request.repeated", request=taken.number, earlier=first.number)
         return tuple(letter.number for letter in unit.letters_of(first.number) if _delivered(letter.due_at))
+
+    def _same_files(self, envelope: Envelope, unit: Unit, number: int) -> bool:
+        """Whether a mail brings the files of an earlier one: a message is the same only with the same files."""
+        if envelope.wrapping != Wrapping.MAIL:
+            return True
+        return unwrapped(unit.raw(number), self._parts).attachments == envelope.attachments
 
     def _compare(self, taken: Taken, envelope: Envelope, unit: Unit, now_us: int) -> None:
         """Say in the log that a request looks like an earlier one; it is processed all the same.
@@ -238,14 +256,14 @@ def content_digest(content: bytes) -> str:
     return sha256(content).hexdigest()
 
 
-def reopened(unit: Unit, number: int) -> Envelope:
-    """The envelope of a journalled request, as its first run saw it. Raises StoreError if the journal lacks it."""
+def reopened(unit: Unit, number: int, parts: mime.MimeLimits | None = None) -> Envelope:
+    """The envelope of a journalled request; ``parts`` are the limits that its mail was read by (default: the usual)."""
     request = unit.request(number)
     raw = unit.raw(number)
     if request is None:
         raise LookupError(number)
     if request.wrapping == Wrapping.MAIL:
-        opened = unwrapped(raw)
+        opened = unwrapped(raw, parts)
     elif request.wrapping == Wrapping.EBMS:
         content, files = msh_content.reopened(raw, request.content_digest)
         opened = mime.Unwrapped(content, attachments=files)
@@ -270,10 +288,10 @@ def reopened(unit: Unit, number: int) -> Envelope:
     )
 
 
-def unwrapped(raw: bytes) -> mime.Unwrapped:
+def unwrapped(raw: bytes, parts: mime.MimeLimits | None = None) -> mime.Unwrapped:
     """A mail taken apart; what cannot be has no content, and so lies in quarantine."""
     try:
-        return mime.unwrap(raw)
+        return mime.unwrap(raw, parts or mime.MimeLimits())
     except mime.MimeError:
         return mime.Unwrapped(b"")
 

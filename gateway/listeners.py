@@ -25,7 +25,7 @@ from sekisho.transports.sftp_shared import History, SftpLimits
 from sekisho.transports.smtp import SmtpListener
 from sekisho.transports.smtp_session import SmtpLimits
 
-__all__ = ["Door", "Hall", "make_listener"]
+__all__ = ["Door", "Hall", "make_listener", "smtp_limits"]
 
 
 class Door(Protocol):
@@ -66,8 +66,31 @@ def make_listener(listener: Listener, hall: Hall) -> Door:
     return _KINDS[listener.kind](listener, hall)
 
 
+def smtp_limits(settings: Settings) -> SmtpLimits:
+    """What SMTP listeners keep to; what mails may hold (``mime``) binds whoever reads a journalled mail again too."""
+    limits = settings.limits
+    return SmtpLimits(
+        max_object=limits.max_object,
+        idle_two_way=limits.smtp_idle_two_way,
+        idle_mail=limits.smtp_idle_mail,
+        transaction=limits.smtp_transaction,
+        session=limits.smtp_session,
+        connections_per_address=limits.connections_address,
+        connections_per_partner=limits.connections_partner,
+        connections_total=limits.connections_total,
+        mime_depth=limits.mime_depth,
+        mime_parts=limits.mime_parts,
+        attachment_name=limits.attachment_name,
+        attachment_bytes=limits.attachment_bytes,
+        attachments_bytes=limits.attachments_bytes,
+        attachments=limits.attachments,
+        bad_commands=limits.bad_commands,
+        failed_logins=limits.logins_session,
+        tls_handshake=limits.tls_handshake,
+    )
+
+
 def _smtp(listener: Listener, hall: Hall) -> Door:
-    limits = hall.settings.limits
     return SmtpListener(
         name=listener.name,
         host=listener.host,
@@ -76,25 +99,7 @@ def _smtp(listener: Listener, hall: Hall) -> Door:
         centre=listener.centre,
         submit=hall.submit,
         hostname=hall.settings.gateway.hostname,
-        limits=SmtpLimits(
-            max_object=limits.max_object,
-            idle_two_way=limits.smtp_idle_two_way,
-            idle_mail=limits.smtp_idle_mail,
-            transaction=limits.smtp_transaction,
-            session=limits.smtp_session,
-            connections_per_address=limits.connections_address,
-            connections_per_partner=limits.connections_partner,
-            connections_total=limits.connections_total,
-            mime_depth=limits.mime_depth,
-            mime_parts=limits.mime_parts,
-            attachment_name=limits.attachment_name,
-            attachment_bytes=limits.attachment_bytes,
-            attachments_bytes=limits.attachments_bytes,
-            attachments=limits.attachments,
-            bad_commands=limits.bad_commands,
-            failed_logins=limits.logins_session,
-            tls_handshake=limits.tls_handshake,
-        ),
+        limits=smtp_limits(hall.settings),
         clock=hall.clock.utc,
         other_centre=listener.other_centre,
         environment=hall.settings.gateway.environment,

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from sekisho.gateway.intake import reopened
+from sekisho.gateway.listeners import smtp_limits
 
 from .support import Desk, extra_codes, house, result_of
 
@@ -94,6 +95,20 @@ async def test_other_files_are_another_request(tmp_path: Path) -> None:
         await desk.until(lambda view: view.letters_of(3)[0].delivered_at)
         await desk.ask(first, raw=True)
         assert desk.events("request.repeated") == ["", "2"]
+
+
+async def test_a_mail_is_read_again_by_the_limits_of_the_settings(tmp_path: Path) -> None:
+    """What the settings say of parts and files holds for the journal too: the second look finds what the first did."""
+    few = "attachments = 1\nmime_parts = 4\n"
+    async with house(tmp_path, f"[limits]\n{few}") as desk:
+        message = HEADER + desk.request("TCC", items={"I01": "X"})
+        assert await _codes(desk, mail(message, part("a"), part("b"))) == ["A0021-0000-0000"]
+        assert (await desk.post(mail(message, *[part("a")] * 3), raw=True)).accepted
+        limits = smtp_limits(desk.gateway.settings).mime
+        with desk.store.transaction() as unit:
+            assert [str(fault) for fault in reopened(unit, 1, limits).faults] == ["A0021-0000-0000"]
+            assert reopened(unit, 1).faults == ()
+            assert reopened(unit, 2, limits).content == b""
 
 
 @pytest.mark.parametrize("kind", ["text/xml", "application/xml", "text/plain"])

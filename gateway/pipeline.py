@@ -252,15 +252,17 @@ class Pipeline:
     def _told(self, way: _Way, result: str, stage: str, unit: Unit, code: str) -> Addressee | None:
         """Who hears of a refusal (decisions, "Order of checks").
 
-        The header's user; where the link is somebody else's (A0013) or the user is unknown, the box whose address sent
-        the mail; never an unregistered address.
+        The header's user; where the link is somebody else's (A0013) or the user is unknown, the box that the transport
+        has let in, else the one whose address sent the mail; never an unregistered address.
         """
         account = way.account
         if account is not None and result != "A0013":
             return self._addressing.reply(unit, account, code)
         if account is None and stage == "header":
             return None
-        box = self._directory.box_of_address(unit, way.envelope.sender) if way.envelope.sender else None
+        box = self._directory.box(unit, way.envelope.principal) if way.envelope.principal else None
+        if box is None and way.envelope.sender:
+            box = self._directory.box_of_address(unit, way.envelope.sender)
         if box is not None:
             return Addressee(box, way.header.user_id, "Q")
         return self._addressing.reply(unit, account, code) if account is not None else None

@@ -138,7 +138,7 @@ async def test_sent_and_fetched_by_sftp(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", ["mail", "sftp"])
 async def test_a_line_of_one_company_carries_no_other_users_requests(tmp_path: Path, line: str) -> None:
-    """A0013: AUTH name or SFTP user belongs to another 利用者コード than the header's; the notice goes to the user."""
+    """A0013: AUTH name or SFTP user belongs to another 利用者コード than the header's; the box that sent it is told."""
     async with house(tmp_path, DOORS, change=_boxes("pop3")) as desk:
         request = desk.request("TCC")  # a user of BRK, over the line of FWD
         if line == "mail":
@@ -147,6 +147,7 @@ async def test_a_line_of_one_company_carries_no_other_users_requests(tmp_path: P
             await _put(desk, "FWD", request)
         await desk.processed(1)
         assert desk.requests[0].result[:5] == "A0013"
+        assert [(letter.box, letter.subject[:5]) for letter in desk.letters()] == [("FWD", "A0013")]
 
 
 async def test_the_same_file_again_is_the_same_request(tmp_path: Path) -> None:

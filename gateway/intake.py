@@ -177,7 +177,9 @@ class Intake:
             return Taken(Receipt(Verdict.REFUSED, "this Message-ID was used for another message", number, True))
         unit.add_event(Event(now_us, "intake", "request.repeated", number))
         log.info("request.repeated", request=number)
-        again = tuple(letter.number for letter in unit.letters_of(number) if _delivered(letter.due_at))
+        # An ebMS letter is repeated by its own retries; sent anew it would have another MessageId: a second delivery.
+        letters = () if envelope.wrapping is Wrapping.EBMS else unit.letters_of(number)
+        again = tuple(letter.number for letter in letters if _delivered(letter.due_at))
         receipt = Receipt(Verdict.ACCEPTED, f"accepted as {number}", number, True, unit.answer(number))
         return Taken(receipt, again=again)
 

@@ -114,7 +114,7 @@ class EbmsLine:
         self._end, self._agreement, self._access, self._box = end, agreement, access, box
         self._signed: dict[str, tuple[SignedReference, ...]] = {}
         self._answers: dict[str, bytes] = {}
-        self._awaited: dict[str, asyncio.Future[EbMessage]] = {}
+        self._awaited: dict[str, asyncio.Future[tuple[EbMessage, bytes]]] = {}
         self._told: set[asyncio.Task[None]] = set()
         self.known: dict[str, tuple[str, bytes]] = {}
 
@@ -151,7 +151,7 @@ class EbmsLine:
         again, byte for byte.
         """
         agreed = self._agreement.agreed
-        coming: asyncio.Future[EbMessage] = asyncio.get_running_loop().create_future()
+        coming: asyncio.Future[tuple[EbMessage, bytes]] = asyncio.get_running_loop().create_future()
         self._awaited[packet.name] = coming
         try:
             status, body, answer = await self.post(packet)
@@ -161,7 +161,7 @@ class EbmsLine:
                 if agreed.sync_reply in ("mshSignalsOnly", "signalsOnly", "signalsAndResponse"):
                     return Submission("acknowledgment", 0, "none came in the response")
                 async with asyncio.timeout(_SECONDS):
-                    answer = await coming
+                    answer, body = await coming
         except LineError as error:
             return Submission(error.stage, error.code, error.text)
         except TimeoutError:
@@ -177,16 +177,20 @@ class EbmsLine:
             errors = "; ".join(f"{one.code} {one.text} {one.location}".rstrip() for one in answer.errors.errors)
             if answer.errors.highest == "Error":
                 return Submission("error", 0, errors)
+        agreed = self._agreement.agreed
         said = answer.acknowledgment
-        if said is None or said.ref_to != name:
+        if agreed.sync_reply == "responseOnly":
+            # The letter is the answer, and who answers has received.
+            text = f"answered with {answer.header.action}"
+        elif said is None or said.ref_to != name:
             return Submission("acknowledgment", 0, f"another message came: {answer.header.action}")
-        if self._agreement.agreed.ack_signed:
-            if not answer.is_signed:
-                return Submission("acknowledgment", 0, "it is not signed")
-            if not same_references(self._signed.get(name, ()), said.references):
-                return Submission("acknowledgment", 0, "it names other digests than were signed")
+        elif agreed.ack_signed and not answer.is_signed:
+            return Submission("acknowledgment", 0, "it is not signed")
+        elif agreed.ack_signed and not same_references(self._signed.get(name, ()), said.references):
+            return Submission("acknowledgment", 0, "it names other digests than were signed")
+        else:
+            text = f"acknowledged{', signed' if answer.is_signed else ''} {said.ref_to}"
         first = self._answers.setdefault(name, body)
-        text = f"acknowledged{', signed' if answer.is_signed else ''} {said.ref_to}"
         if body is first:
             return Submission("answer", status, text)
         if body == first:
@@ -259,7 +263,7 @@ class EbmsLine:
         if message.kind != "business":
             coming = self._awaited.get(message.header.ref_to)
             if coming is not None and not coming.done():
-                coming.set_result(message)
+                coming.set_result((message, body))
             return web.Response()
         said = self._said(message)
         if said is None:

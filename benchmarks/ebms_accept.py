@@ -1,8 +1,8 @@
 """Taking ebMS messages in: the gateway against a bare aiohttp endpoint that reads the body and answers.
 
 The gateway reads and judges the message, keeps it durably, processes its request (TCC) and answers with an
-Acknowledgment; the bare endpoint answers as many bytes and keeps nothing. Both run alone in a process on uvloop, take
-turns under the same load, which this process makes over kept-alive connections; only the ratios count. ::
+Acknowledgment; the bare endpoint answers as many bytes and keeps nothing. Both run alone in a process on uvloop and
+take turns under the same load, which this process makes over kept-alive connections; only the ratios count. ::
 
     python benchmarks/ebms_accept.py [--short]
 

@@ -128,6 +128,7 @@ def _pop3(listener: Listener, hall: Hall) -> Door:
             connections_per_address=limits.connections_address,
             connections_total=limits.connections_total,
             bad_commands=limits.bad_commands,
+            keepalive=limits.pop3_keep_alive,
         ),
         tls=hall.certificates.context(listener),
         implicit_tls=listener.tls == "implicit",
@@ -160,8 +161,15 @@ def _sftp(listener: Listener, hall: Hall) -> Door:
             login_tries=limits.login_tries,
             idle=limits.sftp_idle,
             session=limits.sftp_session,
+            upload=limits.sftp_upload,
+            keep_alive=limits.sftp_keep_alive,
+            channels=limits.sftp_channels,
+            key_tries=limits.sftp_keys,
+            disk=limits.sftp_disk,
+            temporary=limits.sftp_temporary,
         ),
         clock=hall.clock.utc,
+        spool=hall.settings.data,  # where there is room for it: the system's own folder may be memory
     )
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from sekisho.mailboxes import Store
-from sekisho.mailboxes.letters import Box, LetterQuery, Mark, NewRequest, SentMessage
+from sekisho.mailboxes.letters import Box, LetterQuery, Mark, SentMessage
 from sekisho.mailboxes.store import StoreError
 
 from .desk import furnish, keep, new_account, new_letter, new_request
@@ -115,7 +115,7 @@ def test_answers_are_kept_with_their_request(store: Store) -> None:
 def test_a_conversation_must_be_text(store: Store) -> None:
     """journal: StoreError for a lone surrogate, and nothing is lost by it."""
     with store.transaction() as unit, pytest.raises(StoreError):
-        unit.journal(NewRequest(*(["x"] * 4), 0, *(["x"] * 3), b"", b"", "bare", conversation="\ud800"))
+        unit.journal(new_request(conversation="\ud800"))
 
 
 def test_sent_messages_go_with_their_letter(store: Store) -> None:

@@ -25,6 +25,7 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "encode": ("cli_codec", "encode"),
     "codes": ("cli_codes", "codes"),
     "explain": ("cli_codes", "explain"),
+    "procedures": ("cli_procedures", "procedures"),
     "mailbox": ("cli_mailbox", "mailbox"),
     "quarantine": ("cli_quarantine", "quarantine"),
     "user": ("cli_user", "user"),

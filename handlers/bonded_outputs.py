@@ -1,4 +1,4 @@
-"""What the bonded-transport family answers with: the input copy, the approval outputs, the call-up screens.
+"""What the bonded-transport family answers with: copies, approvals, verdicts, call-up screens.
 
 *Strategy.* One dictionary holds everything known of a transport by short item name: what was registered, decoded
 names, counts, and the cargo data base's side of every row. Each output's table takes what it has items for
@@ -16,10 +16,23 @@ from typing import Any, Final
 from sekisho.codecs.results import ResultCode
 from sekisho.handlers.cargo import find_cargo
 from sekisho.handlers.checks import code_values
+from sekisho.handlers.customs import customs_parties
 from sekisho.handlers.filling import filled
 from sekisho.handlers.kit import SENDER, Context, Originator, Output, Party, Sender, layout_of
 
-__all__ = ["approval_set", "call_up", "cargo_values", "departure", "input_copy", "office_of", "unknown_cargo"]
+__all__ = [
+    "approval_set",
+    "arrival",
+    "call_up",
+    "cargo_values",
+    "change_copy",
+    "containers",
+    "departure",
+    "examination_copy",
+    "input_copy",
+    "unknown_cargo",
+    "verdict",
+]
 
 _OF_CARGO: Final = {
     "CM_": "description",
@@ -30,13 +43,29 @@ _OF_CARGO: Final = {
     "VC_": "vessel_code",
     "VN_": "vessel_name",
 }
-_SIMPLE_EXAMINATION: Final = "1"
-"""審査区分識別 of 簡易審査 (Unspecified: our choice)."""
+_EXAMINATIONS: Final = {"simple": "1", "documents": "2", "inspection": "3"}
+"""審査区分識別 (Unspecified: our choice)."""
+_VERDICTS: Final = {"refused": "R", "correction-wanted": "C", "cancelled": "A"}
+"""審査結果 of a state that no approval form speaks of; a change that was not granted is R too."""
 
 
-def office_of(items: Mapping[str, Any], context: Context) -> str:
-    """申告官署コード of a transport: as registered, else the setting ``default_office``; empty if there is neither."""
-    return str(items.get("CHC") or context.business.get("default_office", ""))
+def _office_name(items: Mapping[str, Any], context: Context) -> str:
+    office = str(items.get("CHC") or context.business.get("default_office", ""))
+    return context.hours.office_name(office).upper() if office else ""
+
+
+def arrival(items: Mapping[str, Any]) -> str:
+    """到着地コード: the bonded area, else the discharge place."""
+    return str(items.get("ARR") or items.get("ARB") or "")
+
+
+def containers(items: Mapping[str, Any], context: Context) -> list[str]:
+    """収容コンテナ番号: as sent; of cargo that moves still packed (コンテナ内蔵識別 Y) those of its records else."""
+    sent = [str(number) for number in items.get("CNO", ()) if number]
+    if sent or items.get("CNY") != "Y":
+        return sent
+    rows = [row or {} for row in _cargo(list(items.get("CG_", ())), context)]
+    return list(dict.fromkeys(str(number) for row in rows for number in row.get("containers", ())))
 
 
 def departure(items: Mapping[str, Any]) -> str:
@@ -82,14 +111,15 @@ def _place_name(code: str, context: Context) -> tuple[str, str]:
 def _known(number: str, data: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """Everything known of a transport, by short item name."""
     items: Mapping[str, Any] = data["items"]
-    office = context.hours.office_name(office_of(items, context)).upper() if office_of(items, context) else ""
+    office = _office_name(items, context)
+    packed = containers(items, context)
     departed, departure_flag = _place_name(departure(items), context)
-    arrived, arrival_flag = _place_name(str(items.get("ARR") or items.get("ARB") or ""), context)
+    arrived, arrival_flag = _place_name(arrival(items), context)
     registered = datetime.fromisoformat(data["registered_at"])
     means, purpose, kind = (code_values(item).get(str(items.get(item, ""))) for item in ("BYA", "OBJ", "USS"))
     numbers = [str(cargo) for cargo in items.get("CG_", ())]
     rows = [row or {} for row in _cargo(numbers, context)]
-    out: dict[str, Any] = dict(items)
+    out: dict[str, Any] = dict(items) if items.get("CNO") else {**items, "CNO": packed}
     out |= {
         "OLT": number,
         "IKS": "",
@@ -106,7 +136,7 @@ def _known(number: str, data: Mapping[str, Any], context: Context) -> dict[str, 
         "ARN": items.get("ARN") or arrived,
         "ARF": arrival_flag,
         "RAN": sum(bool(cargo) for cargo in numbers),
-        "CNT": sum(bool(container) for container in items.get("CNO", ())),
+        "CNT": len(packed),
     }
     for item, name in _OF_CARGO.items():
         out[item] = [row.get(name) or "" for row in rows]  # 0 is how a registry says nothing of a number
@@ -114,15 +144,16 @@ def _known(number: str, data: Mapping[str, Any], context: Context) -> dict[str, 
     arrivals += [""] * (len(rows) - len(arrivals))
     out["DD_"] = [sent or row.get("arrival_date", "") for sent, row in zip(arrivals, rows, strict=False)]
     if data.get("declared_at"):
-        out["ICT"] = data["declared_at"][:10].replace("-", "")
+        kind = data["examination"]["kind"]
+        out |= {"ICT": data["declared_at"][:10].replace("-", ""), "SKK": _EXAMINATIONS[kind]}
     if data.get("approved_at"):
         approved = data["approved_at"][:10].replace("-", "")
         out |= {
-            "SKK": _SIMPLE_EXAMINATION,
             "APD": approved,
             "APN": number,
             "APS": items.get("SDT") or approved,
             "APE": items.get("EDT", ""),
+            "JKN": data.get("condition", ""),
         }
     return out
 
@@ -134,9 +165,22 @@ def _output(
     return Output(code, kind, filled(layout, {**known, "FRM": layout.title}), to)
 
 
-def input_copy(number: str, data: Mapping[str, Any], context: Context, code: str = "SAS1360") -> Output:
+def input_copy(number: str, data: Mapping[str, Any], context: Context) -> Output:
     """入力控 for the sender (kind C). Its first two items are OLC20's: the body sent back declares [spec]."""
-    return _output(code, "C", _known(number, data, context), context)
+    return _output("SAS1360", "C", _known(number, data, context), context)
+
+
+def change_copy(number: str, data: Mapping[str, Any], items: Mapping[str, Any], context: Context) -> Output:
+    """変更控 for the sender (kind C): the transport as it will be once customs has ended the examination of it."""
+    return _output("SZSOT", "C", _known(number, {**data, "items": items}, context), context)
+
+
+def examination_copy(
+    number: str, data: Mapping[str, Any], context: Context, to: Sender | Originator
+) -> tuple[Output, ...]:
+    """申告控 of 書類審査 (kind P), for the declarant and, where customs has a box, for customs."""
+    known = _known(number, data, context)
+    return tuple(_output("SZOLC", "P", known, context, one) for one in (to, *customs_parties(context)))
 
 
 def approval_set(
@@ -144,13 +188,40 @@ def approval_set(
 ) -> tuple[Output, ...]:
     """承認通知情報 for the declarant, 承認貨物情報 for the user of the departure place (EXC); kind P.
 
-    The 多欄 forms are used for more cargo rows than the setting ``many_lines_over`` (default 1).
+    Under a blanket approval 個別運送受付情報 for the declarant alone. The 多欄 forms are used for more cargo rows than
+    the setting ``many_lines_over`` (default 1).
     """
     known = _known(number, data, context)
     many = int(known["RAN"]) > int(context.business.get("many_lines_over", 1))
+    if data["items"].get("HNO"):
+        return (_output("SAS0441" if many else "SAS0431", "P", known, context, to),)
     notice, cargo = ("SAS0381", "SAS0421") if many else ("SAS0371", "SAS0411")
     place = Party(place=departure(data["items"]))
     return _output(notice, "P", known, context, to), _output(cargo, "P", known, context, place)
+
+
+def verdict(
+    number: str, data: Mapping[str, Any], context: Context, to: Sender | Originator, change: str = ""
+) -> tuple[Output, ...]:
+    """審査結果 (kind P) for the declarant: refused, correction wanted, a change not granted, cancelled.
+
+    ``change`` is the 処理区分 of the SOT that was decided. Of a cancellation the user of the departure place hears too.
+    """
+    values = {
+        "OLT": number,
+        "RES": _VERDICTS.get(data["state"], "R"),
+        "KND": change,
+        "DTM": f"{context.now:%Y%m%d}",
+        "TIM": f"{context.now:%H%M}",
+        "CHN": _office_name(data["items"], context),
+        "JKN": data.get("condition", ""),
+        "NT1": data.get("officer_note", ""),
+        "REF": data["items"].get("REF", ""),
+    }
+    told: list[Sender | Originator | Party] = [to]
+    if data["state"] == "cancelled":
+        told.append(Party(place=departure(data["items"])))
+    return tuple(_output("SZSET", "P", values, context, one) for one in told)
 
 
 def call_up(code: str, table: str, values: Mapping[str, Any], context: Context) -> Output:

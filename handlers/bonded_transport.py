@@ -1,163 +1,123 @@
-"""Bonded transport (保税運送): OLA11, OLA, OLC20.
+"""Bonded transport (保税運送): OLA11, OLA, OLC11, OLC, OLC20 (procedures 9).
 
-*Strategy.* One record a transport, kind ``bonded-transport``, keyed by its 保税運送申告番号; one table says which event
-leads from which state to which (procedures 6), and every business code asks it before it acts. A draft is written by
-OLA, read by OLA11, declared by OLC20; examination, changes and the way of the goods are events of the same table.
+*Strategy.* One record a transport, kind ``bonded-transport``, keyed by its 保税運送申告番号; its state table
+(:mod:`sekisho.handlers.bonded_states`) says what may follow what, and every business code asks it before it acts. A
+draft is written by OLA, read by OLA11, declared by OLC20; OLC declares in one shot and may be corrected or taken back
+while it waits for its start. How a declaration starts and is examined stands in :mod:`sekisho.handlers.examined`;
+changes, and the way of the goods, in files of their own.
 
 Order inside a code (decisions, "Order of checks"): relations (R), then the record, its owner, its state and what hangs
 on it (U, E), then the act. A step's results are raised together. 申告 of another 利用者コード's draft is U0002 under
-OLC20, the official number; OLA and OLA11 answer U9003.
-
-A record's fields: ``owner`` (user ID), ``user_code``, ``system``, ``state``, ``version`` (counts registrations from 1),
-``items`` (texts by short name, rows as lists), ``registered_by`` (business code), ``registered_at``, ``request``, and
-once declared ``declared_at``, ``declaration_request``, ``approved_at``; moments are Japan time, ISO 8601.
+OLC20, the official number; the others answer U9003.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from types import MappingProxyType
+from collections.abc import Mapping
 from typing import Any, Final
 
 from sekisho.codecs.message import Message
 from sekisho.codecs.reading import Record
-from sekisho.codecs.results import ResultCode, Rule
-from sekisho.handlers.bonded_outputs import approval_set, call_up, cargo_values, input_copy, office_of, unknown_cargo
-from sekisho.handlers.cargo import note_approval
-from sekisho.handlers.checks import body, code_values, exactly_one, not_before, not_twice, stop, together
-from sekisho.handlers.kit import Context, Outcome, handles, layout_of, refuse
-
-__all__ = ["TRANSITIONS", "after", "call_up_registration", "declare", "register"]
-
-KIND: Final = "bonded-transport"
-"""Kind of the records and of their numbers."""
-
-NEW: Final = ""
-REGISTERED: Final = "registered"
-VOID: Final = "void"
-WAITING_FOR_OPENING: Final = "waiting-for-opening"
-WAITING_FOR_ARRIVAL: Final = "waiting-for-arrival"
-DECLARED: Final = "declared"
-UNDER_EXAMINATION: Final = "under-examination"
-APPROVED: Final = "approved"
-CHANGE_PENDING: Final = "change-pending"
-PERIOD_EXTENDED: Final = "period-extended"
-CANCELLED: Final = "cancelled"
-IN_TRANSIT: Final = "in-transit"
-ARRIVED: Final = "arrived"
-
-TRANSITIONS: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
-    {
-        (NEW, "register"): REGISTERED,
-        (NEW, "declare"): DECLARED,
-        (NEW, "declare at opening"): WAITING_FOR_OPENING,
-        (NEW, "declare at arrival"): WAITING_FOR_ARRIVAL,
-        (REGISTERED, "call up"): REGISTERED,
-        (REGISTERED, "correct"): REGISTERED,
-        (REGISTERED, "cancel"): VOID,
-        (REGISTERED, "declare"): DECLARED,
-        (REGISTERED, "declare at opening"): WAITING_FOR_OPENING,
-        (REGISTERED, "declare at arrival"): WAITING_FOR_ARRIVAL,
-        (WAITING_FOR_OPENING, "office opens"): DECLARED,
-        (WAITING_FOR_ARRIVAL, "arrival in hours"): DECLARED,
-        (WAITING_FOR_ARRIVAL, "arrival out of hours"): WAITING_FOR_OPENING,
-        (DECLARED, "simple examination"): APPROVED,
-        (DECLARED, "document examination"): UNDER_EXAMINATION,
-        (UNDER_EXAMINATION, "approve"): APPROVED,
-        (DECLARED, "ask for change"): CHANGE_PENDING,
-        (APPROVED, "ask for change"): CHANGE_PENDING,
-        (PERIOD_EXTENDED, "ask for change"): CHANGE_PENDING,
-        (CHANGE_PENDING, "approve"): APPROVED,
-        (CHANGE_PENDING, "approve cancellation"): CANCELLED,
-        (CHANGE_PENDING, "approve extension"): PERIOD_EXTENDED,
-        (APPROVED, "gate out"): IN_TRANSIT,
-        (PERIOD_EXTENDED, "gate out"): IN_TRANSIT,
-        (IN_TRANSIT, "arrive"): ARRIVED,
-    }
+from sekisho.codecs.results import ResultCode
+from sekisho.handlers.arrivals import forget_arrival
+from sekisho.handlers.bonded_checks import (
+    CANCELLATION,
+    CORRECTION,
+    NEW_ENTRY,
+    beyond_two_items,
+    not_for_cancellation,
+    number_sent,
+    registration_values,
+    relations,
 )
-"""State and event -> next state; an event that a state does not list is refused there (procedures 6)."""
+from sekisho.handlers.bonded_outputs import (
+    approval_set,
+    call_up,
+    cargo_values,
+    departure,
+    examination_copy,
+    input_copy,
+    unknown_cargo,
+    verdict,
+)
+from sekisho.handlers.bonded_states import BONDED_TRANSPORT, CANCELLED, VOID
+from sekisho.handlers.checks import body, exactly_one, not_twice, stop
+from sekisho.handlers.examined import (
+    CORRECTION_WANTED,
+    DECLARED,
+    REFUSED,
+    UNDER_EXAMINATION,
+    WAITING_FOR_ARRIVAL,
+    WAITING_FOR_OPENING,
+    Procedure,
+    declarant,
+    new_record,
+    not_now,
+    opened,
+    own,
+    start,
+    start_event,
+    wait,
+)
+from sekisho.handlers.kit import Context, Outcome, Output, handles, refuse, step
 
-_ENDED: Final = (VOID, CANCELLED)
-_NOT_YET_APPROVED: Final = (WAITING_FOR_OPENING, WAITING_FOR_ARRIVAL, DECLARED, UNDER_EXAMINATION)
+__all__ = [
+    "BONDED",
+    "against",
+    "call_up_declaration",
+    "call_up_registration",
+    "declare",
+    "declare_registered",
+    "register",
+]
+
+BONDED: Final = Procedure(
+    machine=BONDED_TRANSPORT,
+    number="OLT",
+    office="CHC",
+    remarks=("NTA",),
+    place=departure,
+    shortcut=lambda items: "accept individual transport" if items.get("HNO") else "",
+    approval=approval_set,
+    examination=examination_copy,
+    verdict=verdict,
+)
+"""Bonded transport as an examined procedure. Under a blanket approval the transport is accepted, not examined."""
+
+_APPROVALS: Final = ("SAS0371", "SAS0381", "SAS0411", "SAS0421", "SAS0431", "SAS0441", "SZOLC")
+_ENDED: Final = (VOID, CANCELLED, REFUSED)
+_NOT_YET_APPROVED: Final = (
+    WAITING_FOR_OPENING,
+    WAITING_FOR_ARRIVAL,
+    DECLARED,
+    UNDER_EXAMINATION,
+    CORRECTION_WANTED,
+)
+_NOT_OWNER: Final = ResultCode("U9003", "OLT")
 
 
-def after(state: str, event: str) -> str | None:
-    """The state that ``event`` leads to; None if the event is not allowed in ``state``."""
-    return TRANSITIONS.get((state, event))
-
-
-# What a message may hold --------------------------------------------------------------------------------------------
-
-NEW_ENTRY: Final = "9"
-CORRECTION: Final = "5"
-CANCELLATION: Final = "1"
-
-
-def _registration_values(record: Record, code: Callable[[str, str, int], ResultCode]) -> list[ResultCode]:
-    """Code values of a registration: 処理区分, and unless it cancels 運送具, 運送目的, 運送種別, コンテナ内蔵識別."""
-    action = record.text("KND")
-    wrong = ["KND"] if action and action not in (NEW_ENTRY, CORRECTION, CANCELLATION) else []
-    if action != CANCELLATION:
-        for item in ("BYA", "OBJ", "USS"):
-            known = code_values(item)
-            if known and record.text(item) and record.text(item) not in known:
-                wrong.append(item)
-        if record.text("CNY") not in ("", "Y"):
-            wrong.append("CNY")
-    return [code(Rule.VALUE, item, 0) for item in wrong]
-
-
-def _not_for_cancellation(record: Record) -> Collection[str]:
-    """A cancellation is asked for its number only: mandatory items are mandatory for 9 and 5 (procedures 9.2)."""
-    return record.layout.places.keys() - {"KND", "OLT"} if record.text("KND") == CANCELLATION else ()
-
-
-def _beyond_two_items(record: Record) -> Collection[str]:
-    """Of a SAS1360 sent back only the number and the start kind count (procedures 9.3)."""
-    return record.layout.places.keys() - {"OLT", "IKS"}
-
-
-def _number_sent(record: Record, code: Callable[[str, str, int], ResultCode]) -> list[ResultCode]:
-    """S0001: also the longer form, whose own table asks for nothing, must name the number."""
-    asked = record.layout.item("OLT").required == "M"
-    return [] if asked or record.text("OLT") else [code(Rule.MISSING, "OLT", 0)]
-
-
-def _relations(record: Record) -> list[ResultCode]:
-    """The relations of a registration that is not a cancellation, in the order of the items."""
-    found = []
-    if bool(record.text("OLT")) != (record.text("KND") == CORRECTION):
-        found.append(ResultCode("R9007", "OLT"))
-    if record.text("HNO"):  # a blanket approval names its office and excludes KNU [spec]
-        found.extend([ResultCode("R9007", "CHC")] if record.text("CHC") else [])
-        found.extend([ResultCode("R9007", "OBJ")] if record.text("OBJ") == "KNU" else [])
-    found.extend(not_before(record, "SDT", "EDT"))
-    found.extend(exactly_one(record, ("DPR", "BRT")))
-    found.extend(exactly_one(record, ("ARR", "ARB")))
-    found.extend(together(record, ("SC1", "SEP")))
-    found.extend(not_twice(record, "CG_"))
-    return found
-
-
-def _own(number: str, not_owner: ResultCode, context: Context) -> Mapping[str, Any]:
-    """The record of that number; E9001 if there is none, ``not_owner`` if it belongs to another 利用者コード."""
-    data = context.records.get(KIND, number)
-    if data is None:
-        raise refuse(ResultCode("E9001", "OLT"), key=number)
-    if data["user_code"] != context.user.user_code:
-        raise refuse(not_owner, key=number)
-    return data
+def against(state: str) -> ResultCode:
+    """Why what is in this state is not declared: E9003 void, E9002 declared before, E9004 approved before."""
+    code = "E9003" if state in _ENDED else "E9002" if state in _NOT_YET_APPROVED else "E9004"
+    return ResultCode(code, "OLT")
 
 
 def _draft_only(data: Mapping[str, Any], event: str, number: str) -> str:
     """The state after an event that only a draft allows; E9003 for what is void, E9002 for what is declared."""
-    state = after(data["state"], event)
+    state = BONDED_TRANSPORT.after(data["state"], event)
     if state is None:
         raise refuse(ResultCode("E9003" if data["state"] in _ENDED else "E9002", "OLT"), key=number)
     return state
 
 
-# OLA11 ---------------------------------------------------------------------------------------------------------------
+def _screen(code: str, table: str, record: Record, values: Mapping[str, Any], context: Context) -> Output:
+    """A call-up's screen from the draft ``values``, or where there is none from the cargo data base."""
+    number = record.text("OLT")
+    if number:
+        return call_up(code, table, {**values, "KND": CORRECTION, "OLT": number}, context)
+    numbers = record.texts("CG_")
+    stop(unknown_cargo(numbers, context, "E9006", "CG_"))
+    return call_up(code, table, {**cargo_values(numbers, context), "KND": NEW_ENTRY}, context)
 
 
 @handles("OLA11", outputs=["*SOLA11", "SZOLA11"])
@@ -168,19 +128,12 @@ def call_up_registration(message: Message, context: Context) -> Outcome:
     """
     record = body(message)
     stop([*exactly_one(record, ("OLT", "CG_")), *not_twice(record, "CG_")])
-    number = record.text("OLT")
+    number, values = record.text("OLT"), {}
     if number:
-        data = _own(number, ResultCode("U9003", "OLT"), context)
+        data = own(BONDED, number, _NOT_OWNER, context)
         _draft_only(data, "call up", number)
-        values = {**data["items"], "KND": CORRECTION, "OLT": number}
-    else:
-        numbers = record.texts("CG_")
-        stop(unknown_cargo(numbers, context, "E9006", "CG_"))
-        values = {**cargo_values(numbers, context), "KND": NEW_ENTRY}
-    return Outcome(key=number, outputs=(call_up("SZOLA11", "OLA.in", values, context),))
-
-
-# OLA -----------------------------------------------------------------------------------------------------------------
+        values = data["items"]
+    return Outcome(key=number, outputs=(_screen("SZOLA11", "OLA.in", record, values, context),))
 
 
 def _items(record: Record) -> dict[str, Any]:
@@ -197,7 +150,7 @@ def _items(record: Record) -> dict[str, Any]:
     return items
 
 
-@handles("OLA", outputs=["*SOLA", "SAS1360"], items=_registration_values, ignores=_not_for_cancellation)
+@handles("OLA", outputs=["*SOLA", "SAS1360"], items=registration_values, ignores=not_for_cancellation)
 def register(message: Message, context: Context) -> Outcome:
     """OLA: 9 registers and issues the number, 5 replaces the draft by what is sent, 1 makes it void.
 
@@ -209,101 +162,117 @@ def register(message: Message, context: Context) -> Outcome:
     if action == CANCELLATION:
         stop([] if number else [ResultCode("R9007", "OLT")])
     else:
-        stop(_relations(record), key=number)
+        stop(relations(record), key=number)
     if action == NEW_ENTRY:
-        number = context.numbers.next(KIND)
-        data: dict[str, Any] = {
-            "owner": context.user.id,
-            "user_code": context.user.user_code,
-            "system": "sea",
-            "state": TRANSITIONS[NEW, "register"],
-            "version": 1,
-            "items": _items(record),
-            "registered_by": "OLA",
-            "registered_at": context.now.isoformat(timespec="seconds"),
-            "request": context.request,
-        }
+        number = context.numbers.next(BONDED.kind)
+        data = new_record("OLA", _items(record), context)
+        data["state"] = BONDED.step(data, "register")
     else:
-        data = dict(_own(number, ResultCode("U9003", "OLT"), context))
+        data = own(BONDED, number, _NOT_OWNER, context)
         if action == CORRECTION:
             data["state"] = _draft_only(data, "correct", number)
             data |= {"items": _items(record), "version": data["version"] + 1, "request": context.request}
         else:
             data["state"] = _draft_only(data, "cancel", number)
             data["items"] = {**data["items"], "KND": CANCELLATION}
-    context.records.put(KIND, number, data)
+    context.records.put(BONDED.kind, number, data)
     return Outcome(key=number, outputs=(input_copy(number, data, context),))
 
 
-# OLC20 ---------------------------------------------------------------------------------------------------------------
+@handles("OLC20", outputs=["*SOLC20", *_APPROVALS], items=number_sent, ignores=beyond_two_items)
+def declare_registered(message: Message, context: Context) -> Outcome:
+    """OLC20: declare what OLA registered, by its number or by its copy sent back, now or with one of the later starts.
 
-
-def _start_event(start: str, context: Context) -> str:
-    """The event a 搬入時・開庁時識別 asks for; the letters are settings. Refuses with the number of "out of range"."""
-    events = {
-        str(context.business.get("start_at_opening", "K")): "declare at opening",
-        str(context.business.get("start_at_arrival", "I")): "declare at arrival",
-        "": "declare",
-    }
-    if start not in events:
-        number = layout_of(context, "OLC20.in").results.code_for(Rule.VALUE, "IKS")
-        raise refuse(ResultCode(number, "IKS"))
-    return events[start]
-
-
-def _overtime(office: str, context: Context) -> bool:
-    """Whether the sender's 時間外執務要請届 covers this moment.
-
-    Records of kind ``overtime``: ``office``, ``user_code``, ``start`` and ``end`` as YYYYMMDDhhmm in Japan time.
-    """
-    now = f"{context.now:%Y%m%d%H%M}"
-    requests = context.records.find("overtime", "office", office)
-    return any(
-        data["user_code"] == context.user.user_code and data["start"] <= now <= data["end"] for _, data in requests
-    )
-
-
-def _not_now(event: str, data: Mapping[str, Any], context: Context) -> list[ResultCode]:
-    """Why a declaration cannot start now: R0005, E9011; E9013 for a start kind that this gateway does not run yet."""
-    office = office_of(data["items"], context)
-    is_open = not office or context.hours.is_open(office, context.now)
-    if event == "declare":
-        return [] if is_open or _overtime(office, context) else [ResultCode("E9011")]
-    if event == "declare at opening" and is_open:
-        return [ResultCode("R0005")]
-    return [ResultCode("E9013", "IKS")]
-
-
-@handles(
-    "OLC20",
-    outputs=["*SOLC20", "SAS0371", "SAS0381", "SAS0411", "SAS0421"],
-    items=_number_sent,
-    ignores=_beyond_two_items,
-)
-def declare(message: Message, context: Context) -> Outcome:
-    """OLC20: declare what OLA registered, by its number or by its copy sent back; 簡易審査 approves it at once.
-
-    Refuses with S0002; E9001, U0002; E9002, E9003, E9004; E0002, R0005, E9011, E9013.
+    簡易審査 approves at once, 書類審査 answers the copy and waits for SET. Refuses with S0002; E9001, U0002; E9002,
+    E9003, E9004; E0002, R0005, E9011, E9015.
     """
     record = body(message)
     number = record.text("OLT")
-    event = _start_event(record.text("IKS"), context)
-    data = _own(number, ResultCode("U0002"), context)
-    if after(data["state"], event) is None:
-        before = "E9002" if data["state"] in _NOT_YET_APPROVED else "E9004"
-        raise refuse(ResultCode("E9003" if data["state"] in _ENDED else before, "OLT"), key=number)
+    event = start_event("OLC20", record.text("IKS"), context)
+    data = own(BONDED, number, ResultCode("U0002"), context)
+    if BONDED_TRANSPORT.after(data["state"], event) is None:
+        raise refuse(against(data["state"]), key=number)
     # Official: E0002 names no item, for OLC20 has no 貨物管理番号 of its own.
     unknown = unknown_cargo(data["items"]["CG_"], context, "E0002", "CG_")
-    stop([*([ResultCode("E0002")] if unknown else []), *_not_now(event, data, context)], key=number)
-    now = context.now.isoformat(timespec="seconds")
-    declared = TRANSITIONS[data["state"], event]
-    approved = dict(data) | {
-        "state": TRANSITIONS[declared, "simple examination"],
-        "declared_at": now,
-        "declaration_request": context.request,
-        "approved_at": now,
-    }
-    context.records.put(KIND, number, approved)
-    for cargo in filter(None, data["items"]["CG_"]):
-        note_approval(cargo, "OLC20", number, context)
-    return Outcome(key=number, outputs=approval_set(number, approved, context))
+    found = [ResultCode("E0002")] if unknown else []
+    stop([*found, *not_now(BONDED, event, data["items"], context)], key=number)
+    return Outcome(key=number, outputs=start(BONDED, number, data, event, "OLC20", context))
+
+
+# OLC11, OLC -----------------------------------------------------------------------------------------------------------
+
+
+def _waiting(number: str, event: str, context: Context) -> dict[str, Any]:
+    """An OLC that still waits for its start, in the state that ``event`` leads to.
+
+    Refuses with E9001, U9003; E9012 for what OLA registered; E9002, E9003, E9004.
+    """
+    data = own(BONDED, number, _NOT_OWNER, context)
+    if data["registered_by"] == "OLA":
+        raise refuse(ResultCode("E9012", "OLT"), key=number)
+    state = BONDED_TRANSPORT.after(data["state"], event)
+    if state is None:
+        raise refuse(against(data["state"]), key=number)
+    return {**data, "state": state}
+
+
+@handles("OLC11", outputs=["*SOLC11", "SZOLC11"])
+def call_up_declaration(message: Message, context: Context) -> Outcome:
+    """OLC11: the screen of OLC, filled from cargo data, or by number from a declaration that waits for its start.
+
+    Refuses with R9001, R9004; E9006 by row; E9001, U9003, E9012; E9002, E9003, E9004. Changes nothing.
+    """
+    record = body(message)
+    stop([*exactly_one(record, ("OLT", "CG_")), *not_twice(record, "CG_")])
+    number = record.text("OLT")
+    values = _waiting(number, "call up declaration", context)["items"] if number else {}
+    return Outcome(key=number, outputs=(_screen("SZOLC11", "OLC.in", record, values, context),))
+
+
+@handles("OLC", outputs=["*SOLC", *_APPROVALS], items=registration_values, ignores=not_for_cancellation)
+def declare(message: Message, context: Context) -> Outcome:
+    """OLC: 9 declares in one shot and issues the number; 5 corrects and 1 takes back what still waits for its start.
+
+    Refuses with S9004 for the start kind; R9001, R9002, R9004, R9005, R9007; E9001, U9003, E9012; E9002, E9003, E9004;
+    E9006 by row, R0005, E9011, E9015.
+    """
+    record = body(message)
+    action, number = record.text("KND"), record.text("OLT")
+    if action == CANCELLATION:
+        stop([] if number else [ResultCode("R9007", "OLT")])
+        return _take_back(number, context)
+    event = start_event("OLC", record.text("IKS"), context)
+    stop(relations(record), key=number)
+    items = _items(record)
+    unknown = unknown_cargo(record.texts("CG_"), context, "E9006", "CG_")
+    if action == CORRECTION:
+        return _correct(number, items, event, unknown, context)
+    stop([*unknown, *not_now(BONDED, event, items, context)])
+    number = context.numbers.next(BONDED.kind)
+    data = new_record("OLC", items, context)
+    return Outcome(key=number, outputs=start(BONDED, number, data, event, "OLC", context))
+
+
+def _correct(number: str, items: Mapping[str, Any], event: str, unknown: list[ResultCode], context: Context) -> Outcome:
+    """OLC 5: everything sent replaces what waits, but the kind of its start stays (R9007)."""
+    data = _waiting(number, "correct declaration", context)
+    stop([*([ResultCode("R9007", "IKS")] if data["start"] != event else []), *unknown], key=number)
+    forget_arrival(BONDED.cargoes(data["items"]), BONDED.kind, number, context)
+    corrected = {**data, "items": items, "version": data["version"] + 1, "request": context.request}
+    return Outcome(key=number, outputs=wait(BONDED, number, corrected, context, declarant(data)))
+
+
+def _take_back(number: str, context: Context) -> Outcome:
+    """OLC 1: nothing is declared when the office opens or the cargo comes."""
+    data = _waiting(number, "cancel declaration", context)
+    forget_arrival(BONDED.cargoes(data["items"]), BONDED.kind, number, context)
+    context.schedule.cancel(BONDED.opening, number)
+    context.records.put(BONDED.kind, number, data)
+    return Outcome(key=number)
+
+
+@step(BONDED.opening)
+def _open(key: str, data: Mapping[str, Any], context: Context) -> Outcome:
+    """The office has opened: what waited for it is declared."""
+    del data
+    return Outcome(key=key, outputs=opened(BONDED, key, context))

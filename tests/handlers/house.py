@@ -10,7 +10,7 @@ from typing import Any
 from sekisho.codecs.message import Message, read_message
 from sekisho.codecs.results import Refusal, ResultCode
 from sekisho.handlers import catalogue, find, single_items
-from sekisho.handlers.kit import Context, Outcome, Output, User
+from sekisho.handlers.kit import STEPS, Context, Examination, Outcome, Output, User
 
 JAPAN = timezone(timedelta(hours=9))
 MORNING = datetime(2026, 11, 20, 10, 30, tzinfo=JAPAN)
@@ -52,14 +52,13 @@ class Records:
 
 @dataclass
 class Numbers:
-    """11 characters: ten digits and a letter."""
+    """11 characters: ten digits and a letter, T for bonded transports; every kind counts for itself."""
 
-    last: int = 0
+    last: dict[str, int] = field(default_factory=dict)
 
     def next(self, kind: str) -> str:
-        assert kind == "bonded-transport"
-        self.last += 1
-        return f"{self.last:010d}T"
+        self.last[kind] = self.last.get(kind, 0) + 1
+        return f"{self.last[kind]:010d}{'T' if kind == 'bonded-transport' else kind[0].upper()}"
 
 
 @dataclass
@@ -108,34 +107,62 @@ class Waiting:
 
 @dataclass
 class Hours:
-    """Offices with their names; those in ``closed`` are closed at any time."""
+    """Offices with their names; those in ``closed`` are closed until the hour ``opens`` of the next day."""
 
     names: dict[str, str] = field(default_factory=dict)
     closed: set[str] = field(default_factory=set)
+    opens: int = 8
 
     def is_open(self, office: str, at: datetime) -> bool:
         assert at.tzinfo is not None
         return office not in self.closed
 
     def opens_next(self, office: str, after: datetime) -> datetime:
-        return after + timedelta(hours=8) if office in self.closed else after
+        if office not in self.closed:
+            return after
+        return after.replace(hour=self.opens, minute=0, second=0) + timedelta(days=1)
 
     def office_name(self, office: str) -> str:
         return self.names.get(office, "")
 
 
+@dataclass(frozen=True)
+class Planned:
+    """A step that was asked for, by whom and with which request."""
+
+    when: datetime
+    data: Mapping[str, Any]
+    user: User
+    request: int
+
+
 @dataclass
 class Schedule:
-    """Steps that were asked for."""
+    """Steps that were asked for; ``user`` and ``request`` are of the message that is being decided."""
 
-    steps: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    steps: dict[tuple[str, str], Planned] = field(default_factory=dict)
+    user: User = BROKER
+    request: int = 0
 
     def at(self, when: datetime, kind: str, key: str, data: Mapping[str, Any] | None = None) -> None:
-        assert data is None or data
-        self.steps[kind, key] = when
+        assert kind in STEPS
+        assert (kind, key) not in self.steps, "a waiting step is not replaced: cancel it first (kit.Schedule)"
+        self.steps[kind, key] = Planned(when, dict(data or {}), self.user, self.request)
 
     def cancel(self, kind: str, key: str) -> None:
         self.steps.pop((kind, key), None)
+
+
+@dataclass
+class Rules:
+    """Customs' choice of examination: by business code, simple where none is named."""
+
+    by_code: dict[str, Examination] = field(default_factory=dict)
+    asked: list[tuple[str, str, int, str]] = field(default_factory=list)
+
+    def choose(self, code: str, *, office: str = "", value: int = 0, remarks: str = "") -> Examination:
+        self.asked.append((code, office, value, remarks))
+        return self.by_code.get(code, Examination())
 
 
 @dataclass
@@ -151,16 +178,19 @@ class House:
     waiting: Waiting = field(default_factory=Waiting)
     hours: Hours = field(default_factory=Hours)
     schedule: Schedule = field(default_factory=Schedule)
+    examinations: Rules = field(default_factory=Rules)
     requests: int = 0
 
-    def context(self) -> Context:
-        """What a handler gets for the next message."""
-        self.requests += 1
+    def context(self, step: Planned | None = None) -> Context:
+        """What a handler gets for the next message, or a step at the moment it was planned for."""
+        self.requests += step is None
+        self.schedule.user = step.user if step else self.user
+        self.schedule.request = step.request if step else self.requests
         return Context(
-            user=self.user,
-            now=self.now,
+            user=self.schedule.user,
+            now=step.when if step else self.now,
             environment="test",
-            request=self.requests,
+            request=self.schedule.request,
             records=self.records,
             numbers=self.numbers,
             accounts=self.accounts,
@@ -169,7 +199,18 @@ class House:
             schedule=self.schedule,
             catalogue=catalogue(),
             business=self.business,
+            examinations=self.examinations,
         )
+
+    def advance(self, until: datetime) -> list[Outcome]:
+        """Move the clock: what becomes due on the way happens in the order of its time."""
+        outcomes = []
+        while due := sorted((p.when, *key) for key, p in self.schedule.steps.items() if p.when <= until):
+            _, kind, key = due[0]
+            planned = self.schedule.steps.pop((kind, key))
+            outcomes.append(STEPS[kind](key, planned.data, self.context(planned)))
+        self.now = until
+        return outcomes
 
     def send(self, code: str, **items: str | Sequence[str]) -> Outcome:
         """Write a request by its table, read it, run the single-item step and the handler. Raises Refusal."""

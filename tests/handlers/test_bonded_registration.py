@@ -8,7 +8,8 @@ import pytest
 from sekisho.codecs.reading import Record, read_body
 from sekisho.codecs.results import Refusal
 from sekisho.handlers import catalogue
-from sekisho.handlers.bonded_transport import APPROVED, REGISTERED, VOID
+from sekisho.handlers.bonded_states import VOID
+from sekisho.handlers.examined import APPROVED, REGISTERED
 from sekisho.handlers.kit import SENDER, Output
 
 from .house import CARGO, STRANGER, House, result, written

@@ -7,7 +7,7 @@ import pytest
 
 from sekisho.codecs.results import Rule, system_results
 from sekisho.handlers import EDIFACT, HANDLERS, business_codes, catalogue, find, is_of, result_list
-from sekisho.handlers.bonded_transport import KIND
+from sekisho.handlers.bonded_states import KIND
 from sekisho.handlers.checks import code_values
 
 RULES = {Rule.MISSING, Rule.CHARACTER, Rule.FORMAT, Rule.VALUE, Rule.LENGTH}
@@ -110,9 +110,9 @@ def test_registration() -> None:
     for code in (code for code, handler in HANDLERS.items() if is_of(handler)):
         assert code in business_codes()
         assert catalogue().request(code) is not None
-    plain = find("PKI")
+    plain = find("MSX")
     assert plain is not None
-    assert plain.code == "PKI"
+    assert plain.code == "MSX"
     assert find("NOSUC") is None
 
 

@@ -1,0 +1,30 @@
+"""Customs' own side: who may act for it, and where it hears of what it has to examine.
+
+*Strategy.* Customs is a user like any other, of the 業種 that the setting ``customs_trade`` names (default
+``customs``), so an officer's system, an operator (``sekisho act``) and a test act by the same messages. Businesses
+whose codes only customs may send ask :func:`customs_only` first.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sekisho.codecs.results import ResultCode
+from sekisho.handlers.kit import Context, Party, refuse
+
+__all__ = ["DECISIONS", "customs_only", "customs_parties"]
+
+DECISIONS: Final = {"A": "approve", "R": "refuse", "C": "correct"}
+"""審査結果 as customs sends it -> the decision, in the words of :class:`~sekisho.handlers.kit.Examination`."""
+
+
+def customs_only(context: Context) -> None:
+    """Refuse with U9001 whoever is not of customs' 業種."""
+    if context.user.trade != context.business.get("customs_trade", "customs"):
+        raise refuse(ResultCode("U9001"))
+
+
+def customs_parties(context: Context) -> tuple[Party, ...]:
+    """Customs' 利用者コード by the setting ``customs_user``, for copies of what waits for it; nobody if it is empty."""
+    user_code = str(context.business.get("customs_user", ""))
+    return (Party(user_code=user_code),) if user_code else ()

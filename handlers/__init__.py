@@ -10,6 +10,7 @@ from sekisho.handlers import (
     bonded_transport,
     bookings,
     container_yard,
+    delegation,
     inquiries,
     link_check,
     manifest,
@@ -66,6 +67,7 @@ __all__ = [
 families = (
     link_check,
     user_settings,
+    delegation,
     retrieval,
     bonded_transport,
     overtime,

@@ -231,6 +231,7 @@ class Peer:
         """Close its client."""
         if self._session is not None:
             await self._session.close()
+            self._session = None
 
     # Its endpoint ------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""A gateway with a message service handler for tests: real store, clerk, listener and couriers, and one peer.
+"""A gateway with an ebMS partner for tests: real store, clerk, listener and couriers, and one peer.
 
 ::
 
@@ -11,22 +11,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+import json
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from sekisho.codecs.ebms.signing import Signer
 from sekisho.codecs.ebms.values import EbMessage
-from sekisho.gateway.delivery import Couriers
 from sekisho.gateway.ebms_partners import Action, EbmsPartner, Id, Pull, Side
-from sekisho.gateway.msh import MessageService
-from sekisho.gateway.msh_profiles import Profiles
 from sekisho.mailboxes.letters import Box, Letter
 from sekisho.mailboxes.store import Unit
-from sekisho.transports.base import Parcel, Report
-from sekisho.transports.ebms import EbmsEndpoint
-from sekisho.transports.http import HttpLimits, HttpListener
 from tests.gateway.ebms_peer import CPA, PULL, REPLY, REQUEST, SERVICE, THEM, US, Peer, key_files, keys
 from tests.gateway.support import Desk, house
 
@@ -72,13 +69,39 @@ def broker_signer() -> Signer:
     return Signer(*keys("broker"))
 
 
+def table_of(partner: EbmsPartner) -> str:
+    """The ``[[ebms]]`` table that says the same."""
+    return f"[[ebms]]\n{_lines(msgspec.to_builtins(partner))}"
+
+
+def _lines(table: Mapping[str, Any]) -> str:
+    return "".join(f"{key} = {_toml(value)}\n" for key, value in table.items() if value is not None)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(each)}" for key, each in value.items()) + " }"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_toml(each) for each in value) + "]"
+    return json.dumps(value)
+
+
+LISTENER = """
+[[listener]]
+name = "ebms"
+kind = "http"
+address = "127.0.0.1:0"
+[limits]
+connections_address = 500
+connections_partner = 500
+"""
+
+
 @dataclass
 class Centre:
-    """A running gateway, its handler, and the partner's peer."""
+    """A running gateway and the partner's peer."""
 
     desk: Desk
-    service: MessageService
-    listener: HttpListener
     peer: Peer
 
     def request(self, code: str, **more: Any) -> bytes:
@@ -104,71 +127,27 @@ class Centre:
 
 @contextlib.asynccontextmanager
 async def centre(
-    folder: Path,
-    *partners: EbmsPartner,
-    push: bool = False,
-    limits: HttpLimits | None = None,
-    change: Callable[[Unit], object] | None = None,
-    signed: bool = False,
-    per_partner: int = 1000,
-    toml: str = "",
-    **changes: Any,
+    folder: Path, *partners: EbmsPartner, push: bool = False, signed: bool = False, toml: str = "", **changes: Any
 ) -> AsyncIterator[Centre]:
     """A gateway whose box ``BRK`` belongs to an ebMS partner.
 
     ``partners`` are its profiles, by default one with ``changes``; ``push``: the peer has an endpoint, which the
-    profile's ``url`` names. ``signed``: both sides sign.
+    profile's ``url`` names. ``signed``: both sides sign. ``toml`` is added to the settings.
     """
     peer = Peer(signer=broker_signer() if signed else None)
 
     def opened(unit: Unit) -> None:
         box = unit.box(BOX)
         assert box is not None
-        unit.put_box(Box(BOX, box.address, ("ebms",), password_hash=box.password_hash))
-        if change is not None:
-            change(unit)
+        unit.put_box(Box(BOX, box.address, ("ebms",)))
 
     async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(peer.close)
         if push:
             changes["url"] = await stack.enter_async_context(peer.listening())
         own = partners or (signed_profile(folder, **changes) if signed else profile(**changes),)
-        desk = await stack.enter_async_context(house(folder, toml, change=opened))
-        gateway = desk.gateway
-        service = MessageService(
-            Profiles(own, folder, gateway.doors),
-            store=gateway.store,
-            submit=gateway.clerk.submit,
-            call=gateway.clerk.call,
-            clock=gateway.clock,
-            domain="CENTRE.SEKISHO.EXAMPLE",
-            on_collected=gateway.couriers.collected,
-            signal_wait=0.05,
-        )
-        _deliver_by(service, gateway.couriers)
-        endpoint = EbmsEndpoint(service, listener="ebms", limits=limits, per_partner=per_partner)
-        listener = HttpListener(name="ebms", host="127.0.0.1", port=0, mounts=[endpoint.mount], limits=limits)
-        await listener.start()
-        host, port = listener.address
-        peer.url = f"http://{host}:{port}/ebms"
-        try:
-            yield Centre(desk, service, listener, peer)
-        finally:
-            await peer.close()
-            await listener.stop(1)
-            await service.close()
-
-
-class _Nobody:
-    """Who posts letters that are pulled: they wait where they are."""
-
-    async def send(self, parcels: Sequence[Parcel], report: Callable[[Report], None]) -> None:
-        """Nothing is tried, and nothing is reported."""
-
-    async def close(self) -> None:
-        """Nothing is open."""
-
-
-def _deliver_by(service: MessageService, couriers: Couriers) -> None:
-    """Have the house's couriers use the handler's senders and timers."""
-    vars(couriers)["sender_for"] = lambda box: service.sender_of(box.id) or _Nobody()
-    vars(couriers)["plan"] = service.plan_of(BOX)
+        text = toml + LISTENER + "".join(table_of(one) for one in own)
+        desk = await stack.enter_async_context(house(folder, text, change=opened))
+        desk.gateway.ebms._signals._wait = 0.05  # tests do not wait for seconds
+        peer.url = f"http://{desk.listeners['ebms']}/ebms"
+        yield Centre(desk, peer)

@@ -45,6 +45,7 @@ __all__ = [
     "arrived",
     "decide",
     "declarant",
+    "examination_of",
     "examined_events",
     "new_record",
     "not_now",
@@ -164,6 +165,11 @@ class Procedure:
         """The 貨物管理番号 it names."""
         return [str(number) for number in items.get("CG_", ()) if number]
 
+    def value(self, items: Mapping[str, Any], context: Context) -> int:
+        """The declared value in yen, for rules of examination; 0 where the procedure knows none."""
+        del items, context
+        return 0
+
     def step(self, data: Mapping[str, Any], event: str) -> str:
         """The state after an event that is allowed. Raises ValueError if it is not: the caller has to ask before."""
         state = self.machine.after(data["state"], event)
@@ -245,7 +251,8 @@ def start(
     """Declare: at once, or wait for the opening or the arrival. Keeps the record and gives the outputs."""
     items = data["items"]
     remarks = " ".join(str(items.get(item, "")) for item in procedure.remarks)
-    chosen = context.examinations.choose(code, office=procedure.office_of(items, context), remarks=remarks)
+    office, value = procedure.office_of(items, context), procedure.value(items, context)
+    chosen = context.examinations.choose(code, office=office, value=value, remarks=remarks)
     declared = {
         **data,
         "state": procedure.step(data, event),
@@ -310,7 +317,7 @@ def _declared(
         return _approved(procedure, number, declared, event, context, to)
     declared["state"] = procedure.step(declared, "document examination")
     context.records.put(procedure.kind, number, declared)
-    schedule_decision(procedure, number, declared, context)
+    schedule_decision(procedure, number, examination_of(declared), context)
     return procedure.examination(number, declared, context, to)
 
 
@@ -322,13 +329,19 @@ def _kept(chosen: Examination) -> dict[str, Any]:
     return asdict(chosen) | {"after": chosen.after.total_seconds() if chosen.after is not None else None}
 
 
-def schedule_decision(procedure: Procedure, number: str, data: Mapping[str, Any], context: Context) -> None:
+def examination_of(data: Mapping[str, Any]) -> Examination:
+    """The examination that was chosen when a declaration came."""
+    kept = data["examination"]
+    after = timedelta(seconds=kept["after"]) if kept["after"] is not None else None
+    return Examination(kept["kind"], after, kept["decision"])
+
+
+def schedule_decision(procedure: Procedure, number: str, chosen: Examination, context: Context) -> None:
     """Have customs decide by itself if the examination says when; what was scheduled before is forgotten."""
-    examination = data["examination"]
     context.schedule.cancel(procedure.decision, number)
-    if examination["kind"] != "simple" and examination["after"] is not None:
-        when = context.now + timedelta(seconds=examination["after"])
-        context.schedule.at(when, procedure.decision, number, {"decision": examination["decision"]})
+    if chosen.kind != "simple" and chosen.after is not None:
+        when = context.now + chosen.after
+        context.schedule.at(when, procedure.decision, number, {"decision": chosen.decision})
 
 
 def _approved(

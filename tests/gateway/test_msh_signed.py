@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import datetime as dt
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,7 @@ async def _sent(desk: Centre) -> EbMessage:
     return _verify(came.body, came.headers["Content-Type"])
 
 
-async def test_item_08_letters_are_signed_and_want_signed_acknowledgments(tmp_path: Path) -> None:
+async def test_item_65_letters_are_signed_and_want_signed_acknowledgments(tmp_path: Path) -> None:
     """Item 65, profile 8: signature on the message, and a signed receipt with the same digests, which ends it."""
     async with centre(tmp_path, signed=True, push=True, sync_reply="none") as desk:
         desk.peer.answering = lambda peer, message: peer.write(peer.acknowledgment(message, signed=True))
@@ -202,3 +203,35 @@ async def test_a_key_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None
     ):
         with pytest.raises(ProfileError, match=text):
             Profiles([msgspec.structs.replace(good, **change)], tmp_path)
+
+
+async def test_item_65_profile_3_certificates_on_both_sides_of_the_channel(tmp_path: Path) -> None:
+    """Items 65, 68: over TLS the client certificate is the partner; without it, or with another, nothing is read."""
+    key_files(tmp_path, "server")
+    for name in ("client", "other"):
+        key_files(tmp_path, name)
+    (tmp_path / "ca.pem").write_bytes(keys("other")[1])
+    toml = """
+[[certificate]]
+name = "server"
+certificate = "server.pem"
+key = "server.key"
+client_ca = "ca.pem"
+[[listener]]
+name = "tls"
+kind = "http"
+address = "127.0.0.1:0"
+tls = "implicit"
+certificate = "server"
+client_certificates = "optional"
+"""
+    async with centre(tmp_path, toml=toml, plain=False, certificates=("client.pem",)) as desk:
+        wire = desk.peer.write(desk.peer.request(desk.request("TCC")))
+        assert (await desk.peer.post(wire)).status == 403  # the plain door knows nobody
+        desk.peer.url = f"https://localhost:{desk.desk.listeners['tls'].rpartition(':')[2]}/ebms"
+        for name, status in (("", 403), ("other", 403), ("client", 200)):
+            desk.peer.tls = ssl.create_default_context(cafile=str(tmp_path / "server.pem"))
+            if name:
+                desk.peer.tls.load_cert_chain(tmp_path / f"{name}.pem", tmp_path / f"{name}.key")
+            assert (await desk.peer.post(wire)).status == status
+        assert len(desk.desk.requests) == 1

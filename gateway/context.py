@@ -11,16 +11,17 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from sekisho.codecs.envelope import Attachment
 from sekisho.codecs.message import Catalogue
 from sekisho.gateway.clock import from_us, to_us
 from sekisho.gateway.directory import Directory, Hours
 from sekisho.gateway.examinations import ExaminationRule, ExaminationsOf
 from sekisho.gateway.passwords import Passwords
-from sekisho.handlers.kit import STEPS, Context, User
+from sekisho.handlers.kit import STEPS, Attached, Context, User
 from sekisho.mailboxes.letters import Account, LetterQuery
 from sekisho.mailboxes.store import Unit
 
-__all__ = ["AccountsOf", "Contexts", "NumbersOf", "RecordsOf", "ScheduleOf", "WaitingOf"]
+__all__ = ["AccountsOf", "AttachmentsOf", "Contexts", "NumbersOf", "RecordsOf", "ScheduleOf", "WaitingOf"]
 
 ACTIVE, TEMPORARY = "active", "temporary"
 _REMEMBERED = 3
@@ -193,6 +194,22 @@ class ScheduleOf:
         self._unit.cancel_timers(kind, key)
 
 
+class AttachmentsOf:
+    """The files of one envelope."""
+
+    __slots__ = ("_files",)
+
+    def __init__(self, files: Sequence[Attachment]) -> None:
+        self._files = files
+
+    def files(self) -> Sequence[Attached]:
+        """What a handler may know of them."""
+        return [
+            Attached(index, file.name, file.content_type, len(file.content))
+            for index, file in enumerate(self._files, 1)
+        ]
+
+
 class Contexts:
     """Makes the context of one message; the arguments are what all messages share."""
 
@@ -222,8 +239,12 @@ class Contexts:
         *,
         business_code: str = "",
         aviation: bool = False,
+        files: Sequence[Attachment] = (),
     ) -> Context:
-        """What the handler of a message of ``account`` may use; the last two are of EDIFACT messages."""
+        """What the handler of a message of ``account`` may use; ``files`` came with it.
+
+        ``business_code`` and ``aviation`` are of EDIFACT messages.
+        """
         boxes = [box for box in (account.box, *self._directory.routed_boxes(unit, account.id)) if box]
         if self._unit is not unit:  # the messages of a batch have these in common
             self._unit = unit
@@ -249,4 +270,5 @@ class Contexts:
             business_code=business_code,
             aviation=aviation,
             examinations=ExaminationsOf(self._examinations, account.id),
+            attachments=AttachmentsOf(files),
         )

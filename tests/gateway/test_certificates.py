@@ -21,12 +21,8 @@ from sekisho.gateway.settings import Certificate, Listener
 NOW = datetime(2025, 10, 1, tzinfo=UTC)
 
 
-def _certificate(folder: Path, name: str = "main", **fields: object) -> Certificate:
-    return Certificate(name=name, certificate=str(folder / "c.pem"), key=str(folder / "c.key"), **fields)  # type: ignore[arg-type]
-
-
-def _made(folder: Path, now: datetime = NOW, **fields: object) -> Certificate:
-    certificate = _certificate(folder, **fields)
+def _made(folder: Path, now: datetime = NOW) -> Certificate:
+    certificate = Certificate(name="main", certificate=str(folder / "c.pem"), key=str(folder / "c.key"))
     assert make_self_signed(certificate, ["localhost", "127.0.0.1"], now)
     return certificate
 

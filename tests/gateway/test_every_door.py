@@ -126,10 +126,8 @@ async def test_sent_and_fetched_by_sftp(tmp_path: Path) -> None:
         await desk.processed(1)
         (path,) = await _files(desk, "BRK")
         async with _sftp(desk, "BRK") as connection, connection.start_sftp_client() as client:
-            async with client.open(path, "rb") as file:
-                content = await file.read()
-                assert isinstance(content, bytes)
-                assert content[8:13] == b"*CTCC"
+            await client.get(path, tmp_path / "reply")
+            assert (tmp_path / "reply").read_bytes()[8:13] == b"*CTCC"
             await client.remove(path)
             assert [name for name in await client.listdir("/sent") if not name.startswith(".")]
         assert await asyncio.to_thread(_fetch, desk, "BRK", delete=False) == []

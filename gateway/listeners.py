@@ -178,6 +178,8 @@ def _http(listener: Listener, hall: Hall) -> Door:
     bounds = HttpLimits(
         head=limits.http_head,
         idle=limits.http_idle,
+        stall=limits.http_stall,
+        handshake=limits.tls_handshake,
         body_idle=limits.http_body_idle,
         body=limits.http_body,
         connections_per_address=limits.connections_address,

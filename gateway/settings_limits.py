@@ -60,6 +60,8 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Time for the head of an HTTP request from its first byte: it is one packet."""
     http_idle: Seconds = 75
     """Silence between HTTP requests, as most servers and proxies have it."""
+    http_stall: Seconds = 30
+    """How long a peer may leave an HTTP answer unread: what it asked for waits in memory."""
     http_body_idle: Seconds = 20
     """Silence inside the body of an HTTP request: ends senders that drip."""
     http_body: Seconds = 300

@@ -1,9 +1,10 @@
 """HTTP in: one aiohttp application on one listening address, which ebMS, the console and an API mount into.
 
 *Strategy.* aiohttp speaks HTTP; what it leaves open is closed here. A connection is counted in (per address and in all)
-or hears 503; its request head must be complete within a time, whatever else it drips; a peer that does not read what it
-asked for is cut; heads are bounded in line, field and number; bodies are never decompressed. What goes wrong inside is
-logged under an incident id, and the id is all that the peer is told.
+or hears 503; under TLS it is counted before the handshake, which has a time of its own. The request head must be
+complete within a time, whatever else it drips; a peer that does not read what it asked for is cut; heads are bounded in
+line, field and number; bodies are never decompressed. What goes wrong inside is logged under an incident id, and the id
+is all that the peer is told.
 
 Nothing here knows ebMS: a *mount* is a function that adds its routes to the application. Bodies are read by
 :mod:`sekisho.transports.http_body`, which each endpoint calls when it knows who is asking.
@@ -15,6 +16,7 @@ import asyncio
 import hashlib
 import logging
 import secrets
+import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -39,6 +41,8 @@ _REFUSED: Final = (
 )
 _TIMED_OUT: Final = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _PARTING_SECONDS: Final = 2.0
+_BREATH_SECONDS: Final = 0.1
+"""Pause after an accept that failed: mostly descriptors are short, and the next one would fail as well."""
 _LINGERING: Final = 500
 """Refused connections that may wait for their peer to read why; more are cut without a word."""
 
@@ -49,7 +53,8 @@ class HttpLimits:
 
     ``head`` is the time for a request head from its first byte (10: it is one packet); ``idle`` how long a connection
     is kept between requests (75, as most servers and proxies do); ``stall`` how long a peer may leave an answer unread
-    (30); ``line``, ``field`` and ``fields`` bound the head (8,190 bytes, 8,190 bytes and 100, as Apache does).
+    (30); ``handshake`` the time for TLS (30, as for SMTP); ``line``, ``field`` and ``fields`` bound the head (8,190
+    bytes, 8,190 bytes and 100, as Apache does).
     ``body_idle`` is the longest silence inside a body (20), ``body`` the time for a whole one (300: 12 MiB at 40 KB/s);
     ``pending_bytes`` what bodies of all connections may hold in memory while they come in (64 MiB).
     Connections are bounded as for SMTP (reliability 8): ``connections_per_address`` and ``connections_total``.
@@ -58,6 +63,7 @@ class HttpLimits:
     head: float = 10.0
     idle: float = 75.0
     stall: float = 30.0
+    handshake: float = 30.0
     line: int = 8190
     field: int = 8190
     fields: int = 100
@@ -97,6 +103,9 @@ class HttpListener:
         self._tls = tls
         self._mounts = tuple(mounts)
         self._server: asyncio.Server | None = None
+        self._socket: socket.socket | None = None
+        self._accepting: asyncio.Task[None] | None = None
+        self._handshakes: set[asyncio.Task[None]] = set()
         self._runner: web.AppRunner | None = None
         self._sweeper: asyncio.Task[None] | None = None
         self._address: tuple[str, int] | None = None
@@ -130,19 +139,62 @@ class HttpListener:
         if manager is None:
             raise RuntimeError("the application has no server")
         self._runner = runner
-        self._server = await loop.create_server(
-            lambda: _Connection(self, manager, loop), self._host, self._port, backlog=_BACKLOG, ssl=self._tls
-        )
-        host, port = self._server.sockets[0].getsockname()[:2]
+        if self._tls is None:
+            self._server = await loop.create_server(
+                lambda: _Connection(self, manager, loop), self._host, self._port, backlog=_BACKLOG
+            )
+            host, port = self._server.sockets[0].getsockname()[:2]
+        else:
+            family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+            self._socket = socket.create_server((self._host, self._port), family=family, backlog=_BACKLOG)
+            self._socket.setblocking(False)
+            self._accepting = loop.create_task(self._accept(self._socket, manager))
+            host, port = self._socket.getsockname()[:2]
         self._address = (host, port)
         self._sweeper = loop.create_task(self._sweep(), name=f"http-sweep-{self.name}")
         self.log.info("http.listener_started", address=f"{host}:{port}", tls=self._tls is not None)
+
+    async def _accept(self, listening: socket.socket, manager: web.Server) -> None:
+        """Count peers in before they shake hands: a server of asyncio's knows nothing of them until then."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                sock, address = await loop.sock_accept(listening)
+            except OSError as error:
+                self.log.warning("http.accept_failed", error=str(error))
+                await asyncio.sleep(_BREATH_SECONDS)
+                continue
+            connection = _Connection(self, manager, loop)
+            if not connection.enter(str(address[0])):
+                sock.close()
+                continue
+            task = loop.create_task(self._shake_hands(connection, sock, str(address[0])))
+            self._handshakes.add(task)
+            task.add_done_callback(self._handshakes.discard)
+
+    async def _shake_hands(self, connection: _Connection, sock: socket.socket, host: str) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: connection, sock, ssl=self._tls, ssl_handshake_timeout=self.limits.handshake
+            )
+        except OSError as error:  # ssl.SSLError, TimeoutError and the peer's leaving are ones
+            self.log.debug("http.tls_failed", peer=host, error=str(error))
+            self.dismiss(connection, host)
+            sock.close()
+        except asyncio.CancelledError:
+            self.dismiss(connection, host)
+            sock.close()
+            raise
 
     async def stop(self, grace: float) -> None:
         """Stop in order: accept nobody, close what is idle, give running requests ``grace`` seconds, then end."""
         self._stopping = True
         if self._server is not None:
             self._server.close()
+        for task in (*self._handshakes, *filter(None, [self._accepting])):
+            task.cancel()
+        if self._socket is not None:
+            self._socket.close()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + grace
         for connection in tuple(self._open):
@@ -213,7 +265,9 @@ class _Connection(web.RequestHandler):
     ``busy`` while a request is with its endpoint. The library's own keep-alive timer ends connections that are idle.
     """
 
-    __slots__ = ("_head_at", "_host", "_listener", "_parted_at", "_refused", "_stalled_at", "_unsent", "busy")
+    __slots__ = (
+        "_head_at", "_host", "_inside", "_listener", "_parted_at", "_refused", "_stalled_at", "_unsent", "busy",
+    )  # fmt: skip
 
     def __init__(self, listener: HttpListener, manager: web.Server, loop: asyncio.AbstractEventLoop) -> None:
         limits = listener.limits
@@ -231,15 +285,20 @@ class _Connection(web.RequestHandler):
         self.busy = False
         self._listener = listener
         self._host = ""
-        self._refused = False
+        self._inside = self._refused = False
         self._head_at = self._parted_at = self._stalled_at = 0.0
         self._unsent = 0
 
+    def enter(self, host: str) -> bool:
+        """Be counted in under the peer's address; False when it is one too many."""
+        self._host = host
+        self._inside = self._listener.admit(self, host)
+        return self._inside
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Count it in, or refuse it with 503."""
+        """Count it in, where that has not been done yet, or refuse it with 503."""
         name = transport.get_extra_info("peername") or ("", 0)
-        self._host = str(name[0])
-        if self._listener.admit(self, self._host):
+        if self._inside or self.enter(str(name[0])):
             super().connection_made(transport)
             return
         self._refused = True

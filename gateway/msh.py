@@ -217,6 +217,9 @@ class MessageService:
         """The Acknowledgment, made before the message is kept; of a known message none is made again."""
         if message.ack_requested is None or profile.agreed.sync_reply == "responseOnly":
             return Answered("", b"")
+        if not message.ack_requested.signed and profile.signer is None:
+            wire = self._speaker.plain_receipt(profile, message)
+            return Answered(wire.content_type, wire.body)
         said = self._speaker.acknowledgment(profile, message)
         if not message.ack_requested.signed:
             wire = self._speaker.wire(said)

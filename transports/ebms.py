@@ -16,6 +16,7 @@ import ssl
 from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, Generic, Protocol, TypeVar
 
 import aiohttp
@@ -173,6 +174,7 @@ async def _unexpected(request: web.Request) -> None:
     """Leave the answer to ``Expect`` to the reading of the body."""
 
 
+@lru_cache(maxsize=1024)
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback

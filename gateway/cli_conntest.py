@@ -1,4 +1,4 @@
-"""Commands that act as an in-house system: ``send``, ``conntest run``, ``conntest judge``, ``demo``.
+"""Commands that test a centre as an in-house system: ``conntest run``, ``conntest judge``, ``demo``.
 
 Exit codes: 0 everything came as expected, 1 it did not, 2 the command, the scenario or the settings are wrong.
 """
@@ -7,49 +7,69 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 import msgspec
 
-from sekisho.codecs.message import as_json
-from sekisho.codecs.mime import is_interchange
-from sekisho.gateway.cli_interchange import interchange_form
-from sekisho.gateway.cli_text import SetupFailed, echo_json, read_input
+from sekisho.gateway.cli_send import CENTRE, LISTEN, MAIL_CENTRE, Trusting, trust_options
+from sekisho.gateway.cli_text import SetupFailed
 from sekisho.gateway.clock import Clock
 from sekisho.gateway.conntest.centre import CentreFailed, default_settings, throw_away_centre
-from sekisho.gateway.conntest.reports import shown, write_html, write_junit
+from sekisho.gateway.conntest.reports import write_html, write_junit
 from sekisho.gateway.conntest.runner import Result, Target, run_scenario
-from sekisho.gateway.conntest.scenario import Scenario, ScenarioError, find_scenario
-from sekisho.gateway.conntest.terminal import print_message, print_results, terminal
+from sekisho.gateway.conntest.scenario import Party, Scenario, ScenarioError, find_scenario
+from sekisho.gateway.conntest.terminal import print_results, terminal
 from sekisho.gateway.demo import run_demo
-from sekisho.gateway.inhouse import Arrival, InHouseSystem, Submission, build_mail, split_address, submit
+from sekisho.gateway.inhouse import InHouseSystem, split_address
+from sekisho.gateway.inhouse_doors import Tls, parse_door
+from sekisho.gateway.inhouse_ebms import load_agreements
+from sekisho.gateway.inhouse_msh import EbmsEnd
 from sekisho.handlers.tables import catalogue
 
-__all__ = ["COMMANDS", "conntest", "demo", "send"]
-
-_CENTRE: Final = "NACCS@SMTP.TEST.SEKISHO.EXAMPLE"
-"""The centre's address in samples/gateway.toml."""
-_LISTEN: Final = "127.0.0.1:2626"
-"""Where samples/registry.toml has replies pushed to."""
-_QUIET: Final = 1.0
-"""Seconds without a further reply after which ``send`` takes the answer as whole."""
+__all__ = ["COMMANDS", "conntest", "demo"]
 
 
-def _address(text: str) -> tuple[str, int]:
+_DOORS: Final = {
+    "mail": ("smtp", "smtps"), "pop3": ("pop3", "pop3s"), "sftp": ("sftp",), "ebms": ("ebms", "ebms+https"),
+}  # fmt: skip
+"""The doors besides the two-way one, and what their URLs begin with."""
 
-    scheme = text.partition("://")[0] if "://" in text else "smtp"
-    if scheme in {"sftp", "ebms"}:
-        raise SetupFailed(f"{scheme}:// is not in this release; smtp://host:port is")
+
+def _two_way(text: str) -> tuple[str, int]:
+    if "://" in text and not text.startswith("smtp://"):
+        text = f"{text}: --to is the two-way door, smtp://host:port"
+        raise SetupFailed(f"{text}; the others are --mail, --pop3, --sftp and --ebms")
     try:
         return split_address(text)
     except ValueError as error:
         raise SetupFailed(str(error)) from None
+
+
+def _target(
+    urls: Mapping[str, str | None], trusting: Trusting, centres: tuple[str, str], agreement: str
+) -> Target | None:
+    """The centre that runs already, from the doors that were named; None if none was."""
+    doors = {}
+    for name, schemes in _DOORS.items():
+        if url := urls[name]:
+            try:
+                found = parse_door(url, schemes)
+            except ValueError as error:
+                raise SetupFailed(str(error)) from None
+            doors[name] = trusting.at(found)
+    two_way = urls["to"]
+    if not doors and not two_way:
+        return None
+    host, port = _two_way(two_way) if two_way else next((door.host, door.port) for door in doors.values())
+    try:
+        agreements = tuple(load_agreements(Path(agreement))) if agreement else ()
+    except ValueError as error:
+        raise SetupFailed(str(error)) from None
+    return Target(host, port, centres[0], doors, centres[1], agreements)
 
 
 def _settings(path: str | None) -> Path:
@@ -60,85 +80,6 @@ def _settings(path: str | None) -> Path:
         raise SetupFailed(str(error)) from None
 
 
-@click.command()
-@click.argument("file")
-@click.option("--to", required=True, metavar="URL", help="The centre: smtp://host:port.")
-@click.option("--wait", type=click.FloatRange(0), default=10.0, show_default=True, help="Seconds to wait for replies.")
-@click.option("--listen", default=_LISTEN, show_default=True, metavar="HOST:PORT", help="Where replies are pushed to.")
-@click.option("--from", "sender", metavar="ADDRESS", help="MAIL FROM.  [default: made from the user code]")
-@click.option("--centre", default=_CENTRE, show_default=True, metavar="ADDRESS", help="RCPT TO.")
-@click.option("--save", type=click.Path(file_okay=False), metavar="DIR", help="Write reply-1.txt, reply-2.txt … there.")
-@click.option("--json", "json_", is_flag=True, help="Print one JSON document.")
-def send(
-    file: str, to: str, wait: float, listen: str, sender: str | None, centre: str, save: str | None, json_: bool
-) -> None:
-    """Submit a message FILE, NACCS EDI or EDIFACT, as an in-house system and print the replies pushed back.
-
-    An interchange names no user code, so it needs --from. The box of the sender has to push to the --listen address.
-    Exit code 0: taken, and a reply came (with --wait 0: taken); 1: not.
-    """
-    content = read_input(file)
-    if is_interchange(content) and not sender:
-        raise SetupFailed(f"{file}: an EDIFACT interchange; --from ADDRESS says who sends it")
-    code = content[29:34].decode("ascii", "replace").strip() or "NOBODY"
-    address = sender or f"{code}@SMTP.IN-HOUSE.EXAMPLE"
-    submission, arrivals = asyncio.run(_send(content, _address(to), wait, listen, address, centre))
-    for number, arrival in enumerate(arrivals if save else (), 1):
-        folder = Path(save or "")
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"reply-{number}.txt").write_bytes(arrival.content)
-    if json_:
-        replies = [
-            {"box": one.box, "message_id": one.transport_id, "message": _form(one)} for one in arrivals
-        ]
-        answer = {"stage": submission.stage, "code": submission.code, "text": submission.text}
-        document = {"accepted": submission.accepted, "answer": answer, "replies": replies}
-        echo_json(document)
-    else:
-        _print_answer(submission, arrivals, wait)
-    sys.exit(0 if submission.accepted and (arrivals or not wait) else 1)
-
-
-def _form(arrival: Arrival) -> dict[str, Any]:
-    """A reply in its documented JSON form."""
-    return interchange_form(arrival.content) if arrival.is_interchange else as_json(arrival.message)
-
-
-async def _send(
-    content: bytes, to: tuple[str, int], wait: float, listen: str, sender: str, centre: str
-) -> tuple[Submission, list[Arrival]]:
-    mail = build_mail(content, sender=sender, recipient=centre)
-    if not wait:
-        return await submit(*to, mail, sender=sender, recipient=centre), []
-    try:
-        async with InHouseSystem(catalogue(), listen) as system:
-            end = time.monotonic() + wait
-            submission = await submit(*to, mail, sender=sender, recipient=centre)
-            if submission.accepted and await system.wait(partial(_more_than, 0), wait):
-                known = 0
-                while known < len(system.arrivals) and (left := end - time.monotonic()) > 0:
-                    known = len(system.arrivals)
-                    await system.wait(partial(_more_than, known), min(_QUIET, left))
-            return submission, system.arrivals
-    except OSError as error:
-        raise SetupFailed(f"cannot listen on {listen}: {error.strerror or error}; choose another --listen") from None
-
-
-def _more_than(known: int, arrivals: Sequence[Arrival]) -> bool:
-    return len(arrivals) > known
-
-
-def _print_answer(submission: Submission, arrivals: Sequence[Arrival], wait: float) -> None:
-
-    console = terminal()
-    console.print(str(submission), markup=False)
-    for arrival in arrivals:
-        # The caller's own replies: nothing in them is hidden (a temporary password is read here).
-        print_message(shown(arrival.message, "received", arrival.box, mask=False), console, indent=0)
-    if submission.accepted and wait and not arrivals:
-        console.print(f"no reply within {wait:g} s; does the box push to this address?", markup=False)
-
-
 @click.group()
 def conntest() -> None:
     """Connection tests (接続試験): scripted exchanges with a judge and a report."""
@@ -147,40 +88,45 @@ def conntest() -> None:
 @conntest.command("run")
 @click.argument("scenario", nargs=-1, required=True)
 @click.option("--to", metavar="URL", help="The centre: smtp://host:port.  [default: a throw-away gateway]")
+@click.option("--mail", metavar="URL", help="Its mail-style door: smtp://host:port.")
+@click.option("--pop3", metavar="URL", help="Where it is fetched by POP3: pop3://host:port.")
+@click.option("--sftp", metavar="URL", help="Its SFTP door: sftp://host:port.")
+@click.option("--ebms", metavar="URL", help="Its ebMS endpoint: ebms://host:port/path, ebms+https://host/path.")
+@click.option("--agreement", default="", metavar="FILE.toml", help="With --ebms: [[ebms]] tables seen from this side.")
+@trust_options
 @click.option("--start", is_flag=True, help="Start a throw-away gateway (what happens without --to).")
 @click.option("-c", "--config", type=click.Path(exists=True, dir_okay=False), help="Its settings.")
 @click.option("--from", "sender", metavar="ADDRESS", help="Address of the scenario's first party.")
 @click.option("--set", "changes", multiple=True, metavar="PARTY.FIELD=VALUE", help="Change a party: in-house.user=…")
-@click.option("--centre", default=_CENTRE, show_default=True, metavar="ADDRESS", help="RCPT TO, with --to.")
-@click.option("--listen", metavar="HOST:PORT", help=f"Where replies are pushed to.  [default: {_LISTEN} with --to]")
+@click.option("--centre", default=CENTRE, show_default=True, metavar="ADDRESS", help="RCPT TO, with --to.")
+@click.option("--mail-centre", default=MAIL_CENTRE, show_default=True, metavar="ADDRESS", help="RCPT TO, with --mail.")
+@click.option("--listen", metavar="HOST:PORT", help=f"Where replies are pushed to.  [default: {LISTEN} with --to]")
+@click.option(
+    "--listen-ebms", default="127.0.0.1:0", metavar="HOST:PORT", help="Where ebMS letters are posted to, path /msh."
+)
 @click.option("--report", type=click.Path(file_okay=False), metavar="DIR", help="For report.html and junit.xml.")
 def run(
-    scenario: tuple[str, ...],
-    to: str | None,
-    start: bool,
-    config: str | None,
-    sender: str | None,
-    changes: tuple[str, ...],
-    centre: str,
-    listen: str | None,
+    scenario: tuple[str, ...], to: str | None, mail: str | None, pop3: str | None, sftp: str | None, ebms: str | None,
+    agreement: str, tls: Tls | None, trust: str, known_hosts: str, insecure: bool, start: bool, config: str | None,
+    sender: str | None, changes: tuple[str, ...], centre: str, mail_centre: str, listen: str | None, listen_ebms: str,
     report: str | None,
-) -> None:
+) -> None:  # fmt: skip
     """Run each SCENARIO: a YAML file, or a shipped one by name (導通確認 or link-check, demo).
 
     Exit code 0: all passed; 1: a step failed or was not run; 2: a scenario, option or setting is wrong.
     """
-    if to and (start or config):
+    urls = {"to": to, "mail": mail, "pop3": pop3, "sftp": sftp, "ebms": ebms}
+    if any(urls.values()) and (start or config):
         raise click.UsageError("--to tests a centre that runs already; --start and -c start one: choose")
     scenarios = _scenarios(scenario, sender, changes)
-    target = Target(*_address(to), centre) if to else None
+    target = _target(urls, Trusting(tls, trust, known_hosts, insecure), (centre, mail_centre), agreement)
+    ends = (listen or (LISTEN if to else "127.0.0.1:0"), listen_ebms)
     try:
-        results = asyncio.run(
-            _run(scenarios, target, _settings(config) if target is None else None, listen or (_LISTEN if to else ""))
-        )
+        results = asyncio.run(_run(scenarios, target, _settings(config) if target is None else None, ends))
     except CentreFailed as failed:
         raise SetupFailed(f"{failed}\n{failed.log}") from None
     except OSError as error:
-        raise SetupFailed(f"cannot listen on {listen or _LISTEN}: {error.strerror or error}") from None
+        raise SetupFailed(f"cannot listen on {ends[0]} or {ends[1]}: {error.strerror or error}") from None
     print_results(results, terminal())
     if report:
         folder = Path(report)
@@ -217,27 +163,33 @@ def _changed(scenario: Scenario, changes: Mapping[str, str]) -> Scenario:
     for path, value in changes.items():
         name, _, key = path.rpartition(".")
         try:
-            parties[name] = msgspec.structs.replace(parties[name], **{key: value})
+            changed = msgspec.structs.replace(parties[name], **{key: value})
+            parties[name] = msgspec.convert(msgspec.to_builtins(changed), Party)
         except (KeyError, TypeError):
             raise SetupFailed(f"--set {path}: {scenario.name} has no such party or field") from None
+        except msgspec.ValidationError as error:
+            raise SetupFailed(f"--set {path}={value}: {error}") from None
     return replace(scenario, parties=parties)
 
 
 async def _run(
-    scenarios: Sequence[Scenario], target: Target | None, settings: Path | None, listen: str
+    scenarios: Sequence[Scenario], target: Target | None, settings: Path | None, ends: tuple[str, str]
 ) -> list[Result]:
+    async with InHouseSystem(catalogue(), ends[0]) as system, EbmsEnd(system, ends[1]) as end:
 
-    async def all_of_them(system: InHouseSystem, centre: Target) -> list[Result]:
-        now = Clock().now
-        return [await run_scenario(one, system, centre, now=now, order=at) for at, one in enumerate(scenarios)]
+        async def all_of_them(centre: Target) -> list[Result]:
+            now = Clock().now
+            return [
+                await run_scenario(one, system, centre, now=now, order=at, ebms=end)
+                for at, one in enumerate(scenarios)
+            ]
 
-    async with InHouseSystem(catalogue(), listen or "127.0.0.1:0") as system:
         if target is not None:
-            return await all_of_them(system, target)
+            return await all_of_them(target)
         if settings is None:
             raise RuntimeError("neither a centre to test nor settings to start one")
-        async with throw_away_centre(settings, system.address) as centre:
-            return await all_of_them(system, centre.target)
+        async with throw_away_centre(settings, system.address, ebms=end.url) as centre:
+            return await all_of_them(centre.target)
 
 
 @conntest.command("judge")
@@ -256,5 +208,5 @@ def demo(config: str | None) -> None:
     sys.exit(0 if asyncio.run(run_demo(_settings(config), terminal())) else 1)
 
 
-COMMANDS: Final[Mapping[str, click.Command]] = {"send": send, "conntest": conntest, "demo": demo}
+COMMANDS: Final[Mapping[str, click.Command]] = {"conntest": conntest, "demo": demo}
 """What ``sekisho`` adds to its commands, by name."""

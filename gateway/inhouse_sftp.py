@@ -89,7 +89,7 @@ class SftpSession:
             raise LineError("connect", "no answer in time") from None
         except asyncssh.HostKeyNotVerifiable:
             text = f"the key of {access.host}:{access.port} is not among the known hosts"
-            raise LineError("connect", f"{text}; name a file of them with --trust") from None
+            raise LineError("connect", f"{text}; name a file of them with --known-hosts") from None
         except asyncssh.PermissionDenied:
             raise LineError("login", "mailbox ID or password is wrong") from None
         except (OSError, asyncssh.Error) as error:

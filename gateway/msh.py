@@ -97,8 +97,8 @@ class MessageService:
         )
 
     def plan_of(self, box: str) -> EbmsPlan | None:
-        """When letters of a box are tried again; None where no agreement is in force."""
-        profile = self._in_force(box)
+        """When letters of a box are tried again; None where nothing is agreed. One that is not in force yet counts."""
+        profile = self._in_force(box) or next((one for one in self.profiles.all if one.agreed.box == box), None)
         return EbmsPlan(profile.agreed) if profile is not None else None
 
     def _in_force(self, box: str) -> Profile | None:
@@ -245,6 +245,8 @@ class MessageService:
         return self._say(profile, answer, sync=message.sync_reply is not None)
 
     async def _pull(self, profile: Profile, message: EbMessage) -> Answer:
+        if late := expired(message, self._clock.utc()):
+            raise late
         sent = await self._replies.pulled(profile, message)
         if sent is not None:
             return Answer(200, sent.content_type, sent.content)

@@ -143,12 +143,10 @@ class Profiles:
         raise Unauthorised(challenge=self._takes_basic)
 
     def of_box(self, box: str, now: datetime) -> Profile | None:
-        """By which agreement letters of a box leave: the first in force that can send."""
-        ours = [one for one in self.all if one.agreed.box == box]
-        return next(
-            (one for one in ours if one.agreed.in_force(now) and any(a.direction == "out" for a in one.agreed.action)),
-            None,
-        )
+        """By which agreement letters of a box leave: the first in force that can send, one with an endpoint before."""
+        ours = [one for one in self.all if one.agreed.box == box and one.agreed.in_force(now)]
+        able = [one for one in ours if any(action.direction == "out" for action in one.agreed.action)]
+        return next((one for one in able if one.target is not None), able[0] if able else None)
 
     @property
     def pulled_boxes(self) -> frozenset[str]:

@@ -23,6 +23,7 @@ import aiohttp
 import structlog
 from aiohttp import web
 
+from sekisho.transports.base import TrayError
 from sekisho.transports.http import HttpLimits, client_fingerprint, incident
 from sekisho.transports.http_body import BodyError, read_body
 from sekisho.transports.smtp_data import Pool
@@ -85,7 +86,10 @@ class Handler(Protocol[P]):
     """Who decides what is said. Exceptions of :meth:`receive` become 500 with an incident id."""
 
     async def identify(self, caller: Caller) -> P:
-        """The partner that calls; a value of the handler's own. Raises :class:`Unauthorised`."""
+        """The partner that calls; a value of the handler's own.
+
+        Raises :class:`Unauthorised`, and :class:`~sekisho.transports.base.TrayError` when that cannot be found out now.
+        """
         ...
 
     def most(self, partner: P) -> int:
@@ -130,6 +134,9 @@ class EbmsEndpoint(Generic[P]):
             partner = await self._handler.identify(caller)
         except Unauthorised as error:
             return _turned_away(error, request)
+        except TrayError as error:  # who calls cannot be found out now
+            log.warning("ebms.caller_unjudged", peer=request.remote, error=str(error))
+            return _response(Answer(503, retry_after=10), close=True)
         if self._running[partner] >= self._per_partner:
             log.warning("ebms.partner_busy", peer=request.remote, running=self._running[partner])
             return _response(Answer(503, retry_after=5), close=True)

@@ -1,6 +1,7 @@
 """Reliable sending: the same bytes until somebody has said yes, or the agreement's end (spec/ebms.md 4.6 and 6)."""
 
 import asyncio
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -290,3 +291,25 @@ async def test_item_68_an_acknowledgment_counts_only_from_the_partner_it_went_to
             said = await desk.peer.post(EbMessage(header, acknowledgment=receipt.acknowledgment))
             assert said.error.code == "ValueNotRecognized"
             assert desk.states() != ["delivered"]
+
+
+async def test_item_66_letters_wait_for_an_agreement_that_begins_later(tmp_path: Path) -> None:
+    """Item 66: nothing is sent before its first moment; from then on everything is, in order."""
+    begins = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=600)
+    async with centre(tmp_path, **ASYNC, valid_from=begins.isoformat()) as desk:
+        for _ in range(2):
+            await desk.desk.ask(desk.request("TCC"), 0)
+        await desk.desk.until(lambda _: len(desk.letters) == 2)
+        await asyncio.sleep(0.2)
+        assert (desk.peer.posts, desk.states()) == ([], ["waiting", "waiting"])
+        _later(desk, 601)
+        await desk.desk.until(lambda _: desk.states() == ["delivered"] * 2)
+
+
+async def test_item_21_letters_of_other_doors_start_a_conversation_of_their_own(tmp_path: Path) -> None:
+    """Items 19, 21: a reply to a request that came by mail refers to no ebMS message."""
+    async with centre(tmp_path, **ASYNC) as desk:
+        await desk.desk.ask(desk.request("TCC"), 0, message_id="<1@BROKER.SEKISHO.EXAMPLE>")
+        await _posted(desk, 1)
+        header = desk.peer.posts[0].message.header
+        assert (header.ref_to, header.conversation) == ("", header.message_id)

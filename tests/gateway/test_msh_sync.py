@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,8 @@ async def test_pull_gives_the_oldest_letter_until_it_is_acknowledged(tmp_path: P
         assert [letter.door for letter in desk.letters] == ["ebms"] * 3
         assert len(set(seen)) == 3
         assert (await _pull(desk)).body == b""
+        late = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+        assert (await _pull(desk, time_to_live=late)).error.code == "TimeToLiveExpired"
         asked = await desk.peer.post(desk.peer.request(action=PULL))
         assert asked.message.kind == "acknowledgment"
 

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from sekisho.transports.base import TrayError
 from sekisho.transports.ebms import Answer, Caller, EbmsEndpoint, EbmsSender, Post, Posted, Target, Unauthorised
 from sekisho.transports.http import HttpListener
 
@@ -31,6 +32,8 @@ class _Partners:
 
     async def identify(self, caller: Caller) -> str:
         self.callers.append(caller)
+        if caller.user == "nobody-knows":
+            raise TrayError("the store is away")
         if caller.user != "broker":
             raise Unauthorised(challenge=not caller.user)
         return caller.user
@@ -90,6 +93,7 @@ async def test_a_stranger_is_refused_before_his_body_is_read() -> None:
     async with _endpoint() as (handler, url, listener):
         assert (await _post(url, user="")).status == 401
         assert (await _post(url, user="other")).status == 403
+        assert (await _post(url, user="nobody-knows")).status == 503
         reader, writer = await asyncio.open_connection(*listener.address)
         writer.write(b"POST /ebms HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4000\r\n\r\n")
         said = await asyncio.wait_for(reader.read(-1), 5)

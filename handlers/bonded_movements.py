@@ -30,11 +30,19 @@ from sekisho.handlers.examined import WAITING_FOR_ARRIVAL, Procedure, arrived, d
 from sekisho.handlers.kit import Context, Outcome, Output, handles, refuse
 from sekisho.handlers.ship_side import SHIP_SIDE
 
-__all__ = ["confirm_arrival", "confirm_discharge", "gate_out", "gate_out_of_yard"]
+__all__ = [
+    "STARTED",
+    "arrive",
+    "confirm_arrival",
+    "confirm_discharge",
+    "gate_out",
+    "gate_out_of_yard",
+    "start_waiting",
+]
 
 _PROCEDURES: Final[Mapping[str, Procedure]] = {one.kind: one for one in (BONDED, SHIP_SIDE)}
 """The procedures whose declarations may wait for cargo."""
-_STARTED: Final = ("SAS0371", "SAS0381", "SAS0411", "SAS0421", "SAS0431", "SAS0441", "SZOLC", "SZHFA", "SZHFC")
+STARTED: Final = ("SAS0371", "SAS0381", "SAS0411", "SAS0421", "SAS0431", "SAS0441", "SZOLC", "SZHFA", "SZHFC")
 """What a declaration answers that an arrival starts."""
 
 
@@ -71,7 +79,7 @@ def _others(record: Record, pairs: Iterable[tuple[str, str]]) -> list[ResultCode
 # Discharge and arrival ------------------------------------------------------------------------------------------------
 
 
-def _start_waiting(cargoes: Iterable[str], context: Context) -> list[Output]:
+def start_waiting(cargoes: Iterable[str], context: Context) -> list[Output]:
     """Declare what waited for these and now has all its cargo; each once, in the order they came."""
     outputs: list[Output] = []
     waiting = dict.fromkeys(one for cargo in cargoes for one in awaiting(cargo, context))
@@ -85,7 +93,7 @@ def _start_waiting(cargoes: Iterable[str], context: Context) -> list[Output]:
     return outputs
 
 
-@handles("PKI", outputs=["*SPKI", *_STARTED], items=gate_values)
+@handles("PKI", outputs=["*SPKI", *STARTED], items=gate_values)
 def confirm_discharge(message: Message, context: Context) -> Outcome:
     """PKI: 9 confirms that cargo was discharged at a place and starts what waits for it, 1 takes that back.
 
@@ -105,7 +113,7 @@ def confirm_discharge(message: Message, context: Context) -> Outcome:
         return Outcome()
     for _, cargo in cargoes:
         note_arrival(cargo, place, record.text("DTM") + record.text("TIM"), context)
-    return Outcome(outputs=tuple(_start_waiting((cargo for _, cargo in cargoes), context)))
+    return Outcome(outputs=tuple(start_waiting((cargo for _, cargo in cargoes), context)))
 
 
 def _not_confirmed(cargoes: Iterable[tuple[int, str]], place: str, context: Context) -> list[ResultCode]:
@@ -126,7 +134,7 @@ def _arrival_values(record: Record, code: Numbered) -> list[ResultCode]:
     return [] if record.text("KND") in ("", *"ABCDE") else [code(Rule.VALUE, "KND", 0)]
 
 
-@handles("BIA", outputs=["*SBIA", *_STARTED], items=_arrival_values)
+@handles("BIA", outputs=["*SBIA", *STARTED], items=_arrival_values)
 def confirm_arrival(message: Message, context: Context) -> Outcome:
     """BIA: a transport has arrived; declarations that wait for its cargo at this place start.
 
@@ -136,18 +144,28 @@ def confirm_arrival(message: Message, context: Context) -> Outcome:
     number, place, day = record.text("OLT"), record.text("PLC"), record.text("DTM")
     today = context.now.date()
     stop([] if f"{today - timedelta(days=366):%Y%m%d}" <= day <= f"{today:%Y%m%d}" else [ResultCode("S9003", "DTM")])
+    cargoes = arrive(number, place, day + record.text("TIM"), context)
+    return Outcome(key=number, outputs=tuple(start_waiting(cargoes, context)))
+
+
+def arrive(number: str, place: str, moment: str, context: Context) -> list[str]:
+    """A transport has arrived at ``place`` (blank: its 到着地): gives its cargo, which lies there now.
+
+    Refuses with E9001, E9003, U9003, E9013, E9014.
+    """
     data = _transport(number, context)
+    expected = arrival(data["items"])
+    place = place or expected
     _holder(place, "PLC", number, context)
     state = _stands(data, "arrive", number)
-    stop(_others(record, [("PLC", arrival(data["items"]))]), key=number)
-    moment = day + record.text("TIM")
+    stop([] if place == expected else [ResultCode("E9014", "PLC")], key=number)
     data |= {"state": state, "arrived_at": moment, "arrived_place": place}
     context.records.put(BONDED.kind, number, data)
     cargoes = BONDED.cargoes(data["items"])
     for cargo in cargoes:
         set_back(cargo, context)
         note_arrival(cargo, place, moment, context)
-    return Outcome(key=number, outputs=tuple(_start_waiting(cargoes, context)))
+    return cargoes
 
 
 # Gate-out -------------------------------------------------------------------------------------------------------------

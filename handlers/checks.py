@@ -28,6 +28,7 @@ __all__ = [
     "numbered",
     "stop",
     "together",
+    "unnamed_rows",
 ]
 
 
@@ -95,3 +96,14 @@ def together(record: Record, items: Sequence[str]) -> list[ResultCode]:
     """R9005 at each of ``items`` that is blank while another one is filled."""
     blank = [item for item in items if not record.text(item)]
     return [ResultCode("R9005", item) for item in blank] if len(blank) < len(items) else []
+
+
+def unnamed_rows(record: Record, key: str) -> list[int]:
+    """Rows of the block of ``key`` that hold something, but not their key."""
+    group = record.layout.item(key).group
+    block = [item.id for item in record.layout.items if item.group == group and item.id != key]
+    return [
+        row
+        for row, text in enumerate(record.texts(key), 1)
+        if not text and any(record.text(item, row) for item in block)
+    ]

@@ -48,6 +48,7 @@ __all__ = [
     "declarant",
     "examination_kept",
     "examination_of",
+    "examine_anew",
     "examined_events",
     "forget_start",
     "items_of",
@@ -267,10 +268,6 @@ def start(
     procedure: Procedure, number: str, data: Mapping[str, Any], event: str, code: str, context: Context
 ) -> tuple[Output, ...]:
     """Declare: at once, or wait for the opening or the arrival. Keeps the record and gives the outputs."""
-    items = data["items"]
-    remarks = " ".join(str(items.get(item, "")) for item in procedure.remarks)
-    office, value = procedure.office_of(items, context), procedure.value(items, context)
-    chosen = context.examinations.choose(code, office=office, value=value, remarks=remarks)
     declared = {
         **data,
         "state": procedure.step(data, event),
@@ -278,7 +275,7 @@ def start(
         "declaration_request": context.request,
         "declared_by": code,
         "start": event,
-        "examination": examination_kept(chosen),
+        "examination": examination_kept(_chosen(procedure, data["items"], code, context)),
     }
     act = _declared if event == PLAIN else wait
     return act(procedure, number, declared, context, SENDER)
@@ -329,11 +326,26 @@ def opened(procedure: Procedure, number: str, context: Context) -> tuple[Output,
     return _declared(procedure, number, moved, context, declarant(data))
 
 
+def _chosen(procedure: Procedure, items: Mapping[str, Any], code: str, context: Context) -> Examination:
+    """The examination that the rules of the settings choose for what ``code`` declares."""
+    remarks = " ".join(str(items.get(item, "")) for item in procedure.remarks)
+    office, value = procedure.office_of(items, context), procedure.value(items, context)
+    return context.examinations.choose(code, office=office, value=value, remarks=remarks)
+
+
+def examine_anew(
+    procedure: Procedure, number: str, data: Mapping[str, Any], code: str, context: Context
+) -> tuple[Output, ...]:
+    """A changed declaration is examined as ``code`` by the rules for its sender. Keeps it and gives the outputs."""
+    chosen = _chosen(procedure, data["items"], code, context)
+    return _declared(procedure, number, {**data, "examination": examination_kept(chosen)}, context, SENDER)
+
+
 def _declared(
     procedure: Procedure, number: str, data: Mapping[str, Any], context: Context, to: Sender | Originator
 ) -> tuple[Output, ...]:
     """What is declared now is approved, or goes into examination."""
-    declared = {**data, "declared_at": _moment(context)}
+    declared = {**data, "declared_at": data.get("declared_at") or _moment(context)}
     event = procedure.shortcut(declared["items"])
     if not event and declared["examination"]["kind"] == "simple":
         event = "simple examination"

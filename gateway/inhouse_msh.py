@@ -9,7 +9,7 @@ kept twice.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -23,7 +23,7 @@ from sekisho.gateway.inhouse import InHouseSystem, Submission, split_address
 from sekisho.gateway.inhouse_doors import Access, Fetched, LineError, Packet, client_context
 from sekisho.gateway.inhouse_ebms import Agreement
 
-__all__ = ["EbmsCollector", "EbmsEnd", "EbmsLine"]
+__all__ = ["EbmsCollector", "EbmsEnd", "EbmsLine", "Poster"]
 
 _PATH: Final = "/msh"
 _SECONDS: Final = 30.0
@@ -33,19 +33,26 @@ _LETTERS: Final = 1000
 """Letters pulled in one visit."""
 
 
+Poster = Callable[[str, Access, Mapping[str, str], bytes], Awaitable[tuple[int, str, bytes]]]
+"""Posts to a URL with headers and a body: status, Content-Type and body of the answer. Raises :class:`LineError`."""
+
+
 class EbmsEnd:
     """The HTTP side: one client session, and an endpoint. An async context manager: it listens inside the block.
 
     ``listen`` is ``host:port``, port 0 for any free one; ``url`` says which it became. Letters become arrivals of
-    ``system``. :meth:`agree` says with whom is spoken.
+    ``system``. :meth:`agree` says with whom is spoken. ``poster`` posts in our client's stead.
     """
 
-    def __init__(self, system: InHouseSystem, listen: str = "127.0.0.1:0") -> None:
+    def __init__(
+        self, system: InHouseSystem, listen: str = "127.0.0.1:0", *, poster: Poster | None = None
+    ) -> None:
+        self.poster = poster or self._post
         self._system = system
         self._listen = split_address(listen, 0)
         self._lines: list[EbmsLine] = []
         self._runner: web.AppRunner | None = None
-        self.session: aiohttp.ClientSession | None = None
+        self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         application = web.Application(client_max_size=_MOST)
@@ -57,14 +64,14 @@ class EbmsEnd:
         except OSError:
             await self._runner.cleanup()
             raise
-        self.session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(_SECONDS), auto_decompress=False)
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(_SECONDS), auto_decompress=False)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.session is not None:
-            await self.session.close()
+        if self._session is not None:
+            await self._session.close()
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -81,6 +88,30 @@ class EbmsEnd:
         line = EbmsLine(self, agreement, access, box=box or agreement.agreed.box)
         self._lines.append(line)
         return line
+
+    async def _post(
+        self, url: str, access: Access, headers: Mapping[str, str], body: bytes
+    ) -> tuple[int, str, bytes]:
+        """One HTTP request: status, Content-Type and body of the answer. Raises :class:`LineError`."""
+        if self._session is None:
+            raise LineError("connect", "the ebMS line is not open")
+        auth = aiohttp.BasicAuth(access.box, access.password, "utf-8") if access.box and access.password else None
+        tls = client_context(access) if access.tls == "implicit" else True
+        try:
+            async with self._session.post(
+                url, data=body, headers=headers, auth=auth, ssl=tls, allow_redirects=False
+            ) as response:
+                answer = await _bounded(response)
+                return response.status, response.headers.get("Content-Type", ""), answer
+        except TimeoutError:
+            raise LineError("answer", "no answer in time") from None
+        except aiohttp.ClientConnectorCertificateError:
+            text = "the centre's certificate is not trusted; name its issuer with --trust"
+            raise LineError("tls", text) from None
+        except aiohttp.ClientConnectorError as error:
+            raise LineError("connect", error.os_error.strerror or str(error.os_error)) from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise LineError("answer", str(error) or type(error).__name__) from None
 
     def arrive(self, message: EbMessage, box: str) -> None:
         """Keep a letter."""
@@ -199,31 +230,8 @@ class EbmsLine:
 
     async def post(self, packet: Packet) -> tuple[int, bytes, EbMessage | None]:
         """One HTTP request: status, body and the message in it. Letters in it are kept. Raises :class:`LineError`."""
-        access, session = self._access, self._end.session
-        if session is None:
-            raise LineError("connect", "the ebMS line is not open")
-        auth = aiohttp.BasicAuth(access.box, access.password, "utf-8") if access.box and access.password else None
         headers = {"Content-Type": packet.content_type, "SOAPAction": self._agreement.agreed.soap_action}
-        try:
-            async with session.post(
-                self.url,
-                data=packet.data,
-                headers=headers,
-                auth=auth,
-                ssl=client_context(access) if access.tls == "implicit" else True,
-                allow_redirects=False,
-            ) as response:
-                body = await _bounded(response)
-                status, content_type = response.status, response.headers.get("Content-Type", "")
-        except TimeoutError:
-            raise LineError("answer", "no answer in time") from None
-        except aiohttp.ClientConnectorCertificateError:
-            text = "the centre's certificate is not trusted; name its issuer with --trust"
-            raise LineError("tls", text) from None
-        except aiohttp.ClientConnectorError as error:
-            raise LineError("connect", error.os_error.strerror or str(error.os_error)) from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise LineError("answer", str(error) or type(error).__name__) from None
+        status, content_type, body = await self._end.poster(self.url, self._access, headers, packet.data)
         if not body or not 200 <= status < 300:
             return status, body, None
         try:

@@ -23,7 +23,7 @@ from sekisho.codecs.envelope import Attachment
 from sekisho.gateway.inhouse import Submission
 from sekisho.gateway.inhouse_doors import Access, Fetched, LineError, Packet
 
-__all__ = ["SftpCollector", "SftpLine", "SftpSession", "file_name"]
+__all__ = ["SftpCollector", "SftpLine", "SftpSession", "file_name", "letter_order"]
 
 _SECONDS: Final = 30.0
 _IN: Final = "/in"
@@ -192,7 +192,7 @@ class SftpCollector:
         for box in await _entries(client, _OUT):
             for day in await _entries(client, f"{_OUT}/{box}"):
                 names = await _entries(client, f"{_OUT}/{box}/{day}")
-                paths += [f"{_OUT}/{box}/{day}/{name}" for name in sorted(names, key=_uid)]
+                paths += [f"{_OUT}/{box}/{day}/{name}" for name in sorted(names, key=letter_order)]
         return paths
 
 
@@ -205,6 +205,7 @@ def _bytes(content: bytes | str) -> bytes:
     return content if isinstance(content, bytes) else content.encode()
 
 
-def _uid(name: str) -> tuple[int, str]:
+def letter_order(name: str) -> tuple[int, str]:
+    """What letters of a box are sorted by: the number at the end of their names."""
     found = re.search(r"-([0-9]+)\.[a-z]+$", name)
     return int(found[1]) if found else 0, name

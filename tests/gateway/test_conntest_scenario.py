@@ -97,7 +97,7 @@ def test_a_path_is_read_and_a_wrong_name_lists_what_is_shipped(tmp_path: Path) -
     path = tmp_path / "mine.yaml"
     path.write_text("name: mine\nparties: {a: {address: A@B.EXAMPLE}}\nsteps: [{send: TCC}]\n", "utf-8")
     assert find_scenario(str(path)).name == "mine"
-    with pytest.raises(ScenarioError, match=r"demo \(demo\), link-check \(導通確認\)"):
+    with pytest.raises(ScenarioError, match=r"demo \(demo\), .*link-check-sftp \(導通確認 sftp\), link-check \(導通確認\)"):
         find_scenario("no-such")
     with pytest.raises(ScenarioError, match="cannot be read"):
         find_scenario(str(tmp_path / "none.yaml"))

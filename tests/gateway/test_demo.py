@@ -95,9 +95,13 @@ def test_conntest_run_starts_a_gateway_and_writes_reports(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["no-such"], "no file, and no shipped scenario; shipped are demo (demo), link-check (導通確認)"),
-        (["demo", "--to", "sftp://127.0.0.1:22"], "sftp:// is not in this release"),
+        (["no-such"], "no file, and no shipped scenario; shipped are demo (demo), "),
+        (["demo", "--to", "sftp://127.0.0.1:22"], "--to is the two-way door"),
         (["demo", "--to", "smtp://127.0.0.1:x"], "is not host:port"),
+        (["demo", "--sftp", "pop3://127.0.0.1"], "is not sftp://[BOX@]host:port"),
+        (["demo", "--pop3", "pop3://127.0.0.1", "-c", str(SETTINGS)], "choose"),
+        (["demo", "--ebms", "ebms://127.0.0.1", "--agreement", "/none.toml"], "there is no such file"),
+        (["demo", "--set", "broker.line=fax"], "Invalid enum value 'fax'"),
         (["demo", "--to", "127.0.0.1:25", "--start"], "choose"),
         (["demo", "--set", "broker.usr=X"], "has no such party or field"),
         (["demo", "--set", "broker"], "PARTY.FIELD=VALUE is expected"),

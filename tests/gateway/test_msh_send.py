@@ -40,11 +40,16 @@ async def _marked(desk: Centre, attempts: int) -> Letter:
     return desk.letters[-1]
 
 
-def _later(desk: Centre, seconds: float) -> None:
-    """Time passes, for everything that looks at the house's clock."""
+async def _later(desk: Centre, seconds: float) -> None:
+    """Time passes, for everything that looks at the house's clock; what was tried before is in the store by then."""
     gateway = desk.desk.gateway
+
+    def settled() -> bool:
+        gateway.clerk.nudge()
+        return not gateway.couriers.unmarked
+
+    await desk.desk.until(lambda _: settled())
     gateway.clock._shift_us += int(seconds * 1_000_000)
-    gateway.clerk.nudge()
     gateway.couriers.look()
 
 
@@ -80,7 +85,7 @@ async def test_item_41_an_asynchronous_acknowledgment_ends_the_retries(tmp_path:
         said = await desk.peer.post(desk.peer.acknowledgment(desk.peer.posts[0].message))
         assert (said.status, said.body) == (200, b"")
         assert desk.states() == ["delivered"]
-        _later(desk, 301)
+        await _later(desk, 301)
         await asyncio.sleep(0.1)
         assert len(desk.peer.posts) == 1
 
@@ -93,10 +98,10 @@ async def test_item_42_and_43_retries_are_the_same_bytes_until_they_are_used_up(
         for attempt in (1, 2, 3):
             letter = await _marked(desk, attempt)
             assert (letter.state, len(desk.peer.posts)) == ("unknown", attempt)
-            _later(desk, 200)  # not yet
+            await _later(desk, 200)  # not yet
             await asyncio.sleep(0.05)
             assert len(desk.peer.posts) == attempt
-            _later(desk, 101)
+            await _later(desk, 101)
         letter = await _marked(desk, 4)
         assert letter.state == "failed"
         assert letter.last_error == "DeliveryFailure: no Acknowledgment after 3 attempts"
@@ -115,7 +120,7 @@ async def test_item_44_a_late_acknowledgment_keeps_both_facts(tmp_path: Path) ->
         desk.peer.answering = lambda _peer, _message: None
         await desk.ask(sync=False, ack=None)
         await _marked(desk, 1)
-        _later(desk, 301)
+        await _later(desk, 301)
         assert (await _marked(desk, 2)).state == "failed"
         assert (await desk.peer.post(desk.peer.acknowledgment(desk.peer.posts[0].message))).status == 200
         assert (_sent(desk).state, _sent(desk).acknowledged_at is not None) == ("failed", True)
@@ -135,7 +140,7 @@ async def test_item_13_no_connection_is_a_failed_attempt_and_nothing_overtakes(t
         assert len({came.body for came in desk.peer.posts}) == 1
         desk.peer.posts.clear()
         desk.peer.answering = answer
-        _later(desk, 301)
+        await _later(desk, 301)
         await desk.desk.until(lambda _: desk.states() == ["delivered"] * 3)
         numbers = [int(came.message.header.message_id.partition(".")[0].removeprefix("letter-"))
                    for came in desk.peer.posts]  # fmt: skip
@@ -302,7 +307,7 @@ async def test_item_66_letters_wait_for_an_agreement_that_begins_later(tmp_path:
         await desk.desk.until(lambda _: len(desk.letters) == 2)
         await asyncio.sleep(0.2)
         assert (desk.peer.posts, desk.states()) == ([], ["waiting", "waiting"])
-        _later(desk, 601)
+        await _later(desk, 601)
         await desk.desk.until(lambda _: desk.states() == ["delivered"] * 2)
 
 

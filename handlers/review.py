@@ -63,14 +63,15 @@ def _registered(code: str, message: Message, context: Context) -> tuple[str, Dec
     return number, definition, data
 
 
-@handles("CCB", outputs=["*SCCB", "*ACCB", "SZCCB", "AZCCB"])
+@handles("CCB", outputs=["*SCCB", "*ACCB", "SZCCBI", "AZCCBI", "SZCCBE", "AZCCBE"])
 def call_up_review(message: Message, context: Context) -> Outcome:
     """CCB: what is registered, as the item table it was registered by. Refuses as CCA; changes nothing."""
     number, definition, data = _registered("CCB", message, context)
     table = f"{data['registered_by']}.in"
-    letter = "A" if data["system"] == "air" else "S"
+    # The code says which table to read it by: I as IDA, E as EDA.
+    code = f"{'A' if data['system'] == 'air' else 'S'}ZCCB{'E' if definition.number == 'ECN' else 'I'}"
     values = filled(layout_of(context, table), {**data["items"], definition.number: number})
-    return Outcome(key=number, outputs=(Output(f"{letter}ZCCB", "C", values, layout=table),))
+    return Outcome(key=number, outputs=(Output(code, "C", values, layout=table),))
 
 
 def _items(record: Record, code: Callable[[str, str, int], ResultCode]) -> list[ResultCode]:

@@ -1,7 +1,8 @@
 """The tables of this room: item tables, result lists, and the list of business codes.
 
 *Strategy.* All three are data beside the code: ``layouts/*.tsv`` (``OLA.in.tsv``, ``SAS1360.out.tsv``; one more part
-before the direction names a generation: ``OLA.7.in.tsv``), ``results/*.tsv`` and ``codes.tsv``. A generation reads its
+before the direction names a generation: ``OLA.7.in.tsv``), ``results/*.tsv`` and ``codes.tsv``; output codes that are
+written by a table of another name stand in ``output_codes.tsv``. A generation reads its
 own table where there is one, else the newest earlier one (Unspecified: our choice). Modules outside this project bring
 theirs in a ``layouts`` folder beside them.
 """
@@ -22,13 +23,6 @@ from sekisho.codecs.message import Catalogue
 from sekisho.codecs.results import ResultList, read_result_list
 
 __all__ = ["BusinessCode", "business_codes", "catalogue", "key_item", "result_list", "system_letter"]
-
-_PERMITS: Final = {
-    "SAD1AG2": "permit-import",
-    "SAD1BG2": "permit-import",
-    "SAD1CG2": "permit-import",
-    "AAD1AG2": "permit-import",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +124,10 @@ def catalogue(generation: int = 7, modules: tuple[str, ...] = ()) -> Catalogue:
         if name.endswith(".in"):
             layout.results = result_list(name.removesuffix(".in"), modules)
     aliases = {f"{entry.code}.in": f"{entry.table}.in" for entry in codes.values() if entry.table}
-    aliases |= {f"{code}.out": f"{table}.out" for code, table in _PERMITS.items()}
+    for folder in _folders(modules):
+        filed = folder.joinpath("output_codes.tsv")
+        if filed.is_file():
+            aliases |= {f"{row['code']}.out": row["table"] for row in _lines(filed.read_text(encoding="utf-8"))}
     longs = {entry.code: entry.long for entry in codes.values() if entry.long}
     return Catalogue(MappingProxyType(tables), aliases, longs)
 

@@ -15,6 +15,7 @@ from sekisho.handlers import (
     declaring,
     delegation,
     duty_free,
+    house_waybills,
     inquiries,
     link_check,
     manifest,
@@ -25,6 +26,7 @@ from sekisho.handlers import (
     ship_side,
     user_settings,
     vessel_reports,
+    warehouse,
 )
 from sekisho.handlers.kit import (
     EDIFACT,
@@ -83,6 +85,8 @@ families = (
     ship_side,
     overtime,
     duty_free,
+    house_waybills,
+    warehouse,
     inquiries,
     manifest,
     vessel_reports,

@@ -148,17 +148,19 @@ def confirm_arrival(message: Message, context: Context) -> Outcome:
     return Outcome(key=number, outputs=tuple(start_waiting(cargoes, context)))
 
 
-def arrive(number: str, place: str, moment: str, context: Context) -> list[str]:
+def arrive(number: str, place: str, moment: str, context: Context, item: str = "PLC") -> list[str]:
     """A transport has arrived at ``place`` (blank: its 到着地): gives its cargo, which lies there now.
+
+    ``item`` is what results about the place name.
 
     Refuses with E9001, E9003, U9003, E9013, E9014.
     """
     data = _transport(number, context)
     expected = arrival(data["items"])
     place = place or expected
-    _holder(place, "PLC", number, context)
+    _holder(place, item, number, context)
     state = _stands(data, "arrive", number)
-    stop([] if place == expected else [ResultCode("E9014", "PLC")], key=number)
+    stop([] if place == expected else [ResultCode("E9014", item)], key=number)
     data |= {"state": state, "arrived_at": moment, "arrived_place": place}
     context.records.put(BONDED.kind, number, data)
     cargoes = BONDED.cargoes(data["items"])

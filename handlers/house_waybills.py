@@ -93,8 +93,8 @@ def _rows(record: Record) -> list[tuple[int, str]]:
     return rows
 
 
-@handles("HDM01", outputs=["*AHDM0"], items=named_by("HAB"))
-@handles("HCH01", outputs=["*AHCH0"], items=named_by("HAB"))
+@handles("HDM01", outputs=["*AHDM01"], items=named_by("HAB"))
+@handles("HCH01", outputs=["*AHCH01"], items=named_by("HAB"))
 def register_waybills(message: Message, context: Context) -> Outcome:
     """HCH01, HDM01: register house waybills as import cargo.
 

@@ -1,14 +1,14 @@
 """The demo: a throw-away gateway, a small in-house system, and a declaration from call-up to approval.
 
-*Strategy.* What is shown is the shipped scenario ``demo``, run by the connection-test runner like any other; this file
-only prints it nicer. So the demo passes exactly if every expected reply came and was as it has to be.
+*Strategy.* What is shown are the shipped scenarios ``demo`` and ``lines``, run by the connection-test runner like any
+other; this file and ``demo_lines`` only print them nicer. So the demo passes exactly if every expected reply came and
+was as it has to be.
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,12 +17,14 @@ from rich.text import Text
 
 from sekisho.gateway.cli_text import table
 from sekisho.gateway.clock import Clock
-from sekisho.gateway.conntest.centre import PROGRAM, CentreFailed, RunningCentre, throw_away_centre
+from sekisho.gateway.conntest.centre import CentreFailed, RunningCentre, throw_away_centre
 from sekisho.gateway.conntest.reports import messages
 from sekisho.gateway.conntest.runner import Result, StepResult, run_scenario
 from sekisho.gateway.conntest.scenario import Again, Expect, Scenario, Send, find_scenario
 from sekisho.gateway.conntest.terminal import print_message, print_problems
+from sekisho.gateway.demo_lines import ask, find_clients, show_lines, show_threads
 from sekisho.gateway.inhouse import InHouseSystem
+from sekisho.gateway.inhouse_msh import EbmsEnd
 from sekisho.handlers.tables import catalogue
 
 __all__ = ["run_demo"]
@@ -32,9 +34,10 @@ async def run_demo(settings: Path, console: Console) -> bool:
     """Run and print the demo; whether every expected reply arrived. On failure the gateway's log is printed."""
     start = time.monotonic()
     scenario = find_scenario("demo")
-    async with InHouseSystem(catalogue()) as system:
+    clients = await find_clients()
+    async with InHouseSystem(catalogue()) as system, EbmsEnd(system, poster=clients.poster) as end:
         try:
-            async with throw_away_centre(settings, system.address) as centre:
+            async with throw_away_centre(settings, system.address, ebms=end.url, sign=True) as centre:
                 _print_opening(centre, system, console)
                 exchange = 0
 
@@ -43,17 +46,20 @@ async def run_demo(settings: Path, console: Console) -> bool:
                     exchange += step.kind in {"send", "again"}
                     _print_step(step, scenario, exchange, console)
 
-                result = await run_scenario(scenario, system, centre.target, now=Clock().now, watch=watch)
+                first = await run_scenario(scenario, system, centre.target, now=Clock().now, watch=watch)
                 listed = await _print_mailboxes(centre, console)
-                if not (result.passed and listed):
+                second = await show_lines(system, centre, end, clients, console)
+                told = await show_threads(centre, second.scenario, console)
+                good = first.passed and second.passed and listed and told
+                if not good:
                     console.print(Text("\nThe gateway's log:", style="bold"))
                     console.print(Text(centre.log), soft_wrap=True)
         except CentreFailed as failed:
             console.print(Text(f"The gateway did not start: {failed}", style="bold red"))
             console.print(Text(failed.log), soft_wrap=True)
             return False
-    _print_closing(result, time.monotonic() - start, console)
-    return result.passed and listed
+    _print_closing([first, second], time.monotonic() - start, console)
+    return good
 
 
 def _print_opening(centre: RunningCentre, system: InHouseSystem, console: Console) -> None:
@@ -91,38 +97,27 @@ async def _print_mailboxes(centre: RunningCentre, console: Console) -> bool:
     console.print()
     title = Text("The mailboxes, by sekisho mailbox list ", style="bold")
     console.rule(title, align="left", characters="─", style="dim")
-    process = await asyncio.create_subprocess_exec(
-        *PROGRAM,
-        *("mailbox", "list", "-c", str(centre.settings), "--data", str(centre.data), "--json"),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    output, _ = await process.communicate()
-    if process.returncode:
-        console.print(Text(output.decode("utf-8", "replace").rstrip()), soft_wrap=True)
+    letters, problem = await ask(centre, "list")
+    if letters is None:
+        console.print(Text(problem), soft_wrap=True)
         return False
     columns = ("letter", "box", "user", "business_code", "output_code", "kind", "subject", "size", "state")
-    rows = [[letter[column] for column in columns] for letter in reversed(json.loads(output))]
+    rows = [[letter[column] for column in columns] for letter in reversed(letters)]
     heads = ("letter", "box", "user", "business", "output", "kind", "subject", "bytes", "state")
     for line in table(heads, rows, ">      > "):
         console.print(Text(f"    {line}"))
     return True
 
 
-def _print_closing(result: Result, seconds: float, console: Console) -> None:
-    scenario = result.scenario
-    wanted = [
-        reply
-        for step in scenario.steps
-        if isinstance(step, Expect) and isinstance(step.expect, list)
-        for reply in step.expect
-    ]
-    sent = sum(not isinstance(step, Expect) for step in scenario.steps)
-    again = sum(isinstance(step, Again) for step in scenario.steps)
+def _print_closing(results: Sequence[Result], seconds: float, console: Console) -> None:
+    steps = [step for result in results for step in result.scenario.steps]
+    wanted = [step.expect for step in steps if isinstance(step, Expect) and isinstance(step.expect, list)]
+    sent = sum(isinstance(step, (Send, Again)) for step in steps)
+    again = sum(isinstance(step, Again) for step in steps)
     console.print()
-    if result.passed:
-        text = f"{sent} requests sent, {again} of them a repeat; {len(wanted)} replies, all as expected"
+    if all(result.passed for result in results):
+        text = f"{sent} requests sent, {again} of them repeats; {sum(map(len, wanted))} replies, all as expected"
         console.print(Text.assemble(("✓ ", "green"), (f"{text}, in {seconds:.1f} s", "bold")))
     else:
-        failed = ", ".join(f"{step.number} ({step.title})" for step in result.steps if step.problems)
+        failed = ", ".join(f"{one.number} ({one.title})" for result in results for one in result.steps if one.problems)
         console.print(Text(f"✗ not as expected: step {failed}", style="bold red"))

@@ -32,14 +32,15 @@ _DENIED: Final = 67
 
 
 async def program(name: str) -> str:
-    """What a client on this machine calls itself, with its version; empty where there is none."""
-    path = shutil.which(name)
-    if path is None:
+    """What ``curl`` or ``sftp`` of this machine is called with its version; empty where it cannot do what is needed."""
+    command = {"curl": ("curl", "--version"), "sftp": ("ssh", "-V")}[name]
+    if shutil.which(name) is None or shutil.which(command[0]) is None:
         return ""
-    asked = {"curl": ("--version",), "sftp": ()}[name]
-    said = await _run(path, *asked) if asked else await _run(shutil.which("ssh") or "ssh", "-V")
-    first = (said.output + said.errors).decode("ascii", "replace").split("\n")[0]
-    found = re.match(r"curl [0-9.]+|OpenSSH_[0-9.p]+", first)
+    asked = await _run(*command)
+    said = (asked.output + asked.errors).decode("ascii", "replace")
+    if name == "curl" and not re.search(r"^Protocols:.* pop3s", said, re.MULTILINE):
+        return ""
+    found = re.match(r"curl [0-9.]+|OpenSSH_[0-9.p]+", said)
     return found[0].replace("_", " ") if found else name
 
 

@@ -220,7 +220,7 @@ class EbmsLine:
         elif agreed.ack_signed and not same_references(self._signed.get(name, ()), said.references):
             return Submission("acknowledgment", 0, "it names other digests than were signed")
         else:
-            text = f"acknowledged{', signed' if answer.is_signed else ''} {said.ref_to}"
+            text = f"acknowledged{', signed' if answer.is_signed else ''}"
         first = self._answers.setdefault(name, body)
         if body is first:
             return Submission("answer", status, text)

@@ -26,6 +26,7 @@ from sekisho.handlers.bonded_states import BONDED_TRANSPORT
 from sekisho.handlers.bonded_transport import BONDED, ended
 from sekisho.handlers.cargo import CONTAINER, IN_YARD, find_cargo
 from sekisho.handlers.checks import body, not_twice, numbered, stop
+from sekisho.handlers.declarations import FAMILIES
 from sekisho.handlers.examined import WAITING_FOR_ARRIVAL, Procedure, arrived, declarant
 from sekisho.handlers.kit import Context, Outcome, Output, handles, refuse
 from sekisho.handlers.ship_side import SHIP_SIDE
@@ -41,7 +42,7 @@ __all__ = [
 ]
 
 _PROCEDURES: Final[Mapping[str, Procedure]] = {one.kind: one for one in (BONDED, SHIP_SIDE)}
-"""The procedures whose declarations may wait for cargo."""
+"""The procedures whose declarations may wait for cargo, besides those of imports and exports."""
 STARTED: Final = ("SAS0371", "SAS0381", "SAS0411", "SAS0421", "SAS0431", "SAS0441", "SZOLC", "SZHFA", "SZHFC")
 """What a declaration answers that an arrival starts."""
 
@@ -84,7 +85,7 @@ def start_waiting(cargoes: Iterable[str], context: Context) -> list[Output]:
     outputs: list[Output] = []
     waiting = dict.fromkeys(one for cargo in cargoes for one in awaiting(cargo, context))
     for kind, number in waiting:
-        procedure = _PROCEDURES[kind]
+        procedure = _PROCEDURES.get(kind) or FAMILIES[kind]
         data = context.records.get(kind, number)
         if data is None or data["state"] != WAITING_FOR_ARRIVAL:
             continue

@@ -1,0 +1,64 @@
+"""Changes of an import declaration before the permit: IDD calls it up, IDA01 registers the change, IDE declares it.
+
+*Strategy.* The three stand beside IDA, IDB and IDC and have their tables (aliases, IDD's key ours). Who is not let in
+hears U0100 of IDD, the official number [spec]; how far the call-up of original data reaches is read as: registrant,
+planned declarant and who declared, for the codes of changes are not among the delegated ones.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sekisho.codecs.message import Message
+from sekisho.codecs.results import Refusal, ResultCode, Rule
+from sekisho.handlers.checks import body, stop
+from sekisho.handlers.declaring import apply_change, changeable, register_change
+from sekisho.handlers.import_outputs import input_copy, screen
+from sekisho.handlers.imports import IMPORT
+from sekisho.handlers.kit import Context, Outcome, handles, layout_of, refuse
+
+__all__ = ["call_up_change", "declare_change", "register_import_change"]
+
+_NOT_ENTITLED: Final = ResultCode("U0100")
+
+
+@handles("IDD", outputs=("*SIDD", "*AIDD", "SZIDD", "AZIDD"))
+def call_up_change(message: Message, context: Context) -> Outcome:
+    """IDD: what is declared and not permitted, with its registered change if there is one, as the screen of IDA01.
+
+    Refuses with E9001, U0100, E9005; E9002, E9003, E9004, E9013. Changes nothing.
+    """
+    number = body(message).text("ICN")
+    try:
+        data, _ = changeable(IMPORT, number, "call up for change", message, context)
+    except Refusal as refusal:
+        results = [_NOT_ENTITLED if one.code == "U9001" else one for one in refusal.results]
+        raise refuse(*results, key=refusal.key) from None
+    code = "AZIDD" if data["system"] == "air" else "SZIDD"
+    return Outcome(key=number, outputs=(screen(code, "IDA.in", data.get("pending") or data["items"], context),))
+
+
+@handles("IDA01", outputs=("*SIDA01", "*AIDA01", "SZIDA01", "AZIDA01"))
+def register_import_change(message: Message, context: Context) -> Outcome:
+    """IDA01: register a change of what is declared and not permitted; customs waits for IDE.
+
+    Refuses with S9001 without a number; E9001, U9001, E9005; E9002, E9003, E9004, E9013.
+    """
+    stop([] if body(message).text("ICN") else [_missing("IDA01", context)])
+    number, data = register_change(IMPORT, message, context)
+    shown = {**data, "items": data["pending"]}
+    return Outcome(key=number, outputs=(input_copy("IDA01", number, shown, context),))
+
+
+def _missing(code: str, context: Context) -> ResultCode:
+    return ResultCode(layout_of(context, f"{code}.in").results.code_for(Rule.MISSING, "ICN"), "ICN")
+
+
+@handles("IDE", outputs=("*SIDE", "*AIDE", "SZIDE", "AZIDE", "SAD1AG2", "AAD1AG2"))
+def declare_change(message: Message, context: Context) -> Outcome:
+    """IDE: declare the registered change; it is examined anew.
+
+    Refuses with E9001, U9001, E9005; E9002, E9003, E9004, E9013.
+    """
+    number = body(message).text("ICN")
+    return Outcome(key=number, outputs=apply_change(IMPORT, "IDE", number, message, context))

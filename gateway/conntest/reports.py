@@ -32,7 +32,7 @@ class Shown:
     """One message for a reader: ``way`` is sent or received, ``head`` and ``body`` the filled items with byte offsets.
 
     ``blanks`` counts the items left out because they are blank; ``results`` the result codes with their meaning;
-    ``tolerated`` the deviations that were read anyway.
+    ``tolerated`` the deviations that were read anyway; ``line`` by which line it went or came, empty for two-way.
     """
 
     way: str
@@ -47,6 +47,7 @@ class Shown:
     results: tuple[tuple[str, str], ...]
     tolerated: tuple[str, ...]
     marked: frozenset[tuple[str, int | None]] = frozenset()
+    line: str = ""
 
     def is_marked(self, cell: Cell) -> bool:
         """Whether a problem names this item."""
@@ -101,12 +102,17 @@ def _shown_interchange(content: bytes, way: str, box: str, problems: Sequence[Pr
 
 def messages(step: StepResult) -> list[Shown]:
     """The messages of a step: what was sent, or what came, masked."""
-    out = [shown(step.sent, "sent")] if step.sent is not None else []
+    out = [replace(shown(step.sent, "sent"), line=_line(step.line))] if step.sent is not None else []
     for arrival in step.received:
         code = arrival.code
         own = [one for one in step.problems if one.where in (code, "silence", "end") or len(step.received) == 1]
-        out.append(shown(arrival.message, "received", arrival.box, own))
+        out.append(replace(shown(arrival.message, "received", arrival.box, own), line=_line(arrival.line)))
     return out
+
+
+def _line(name: str) -> str:
+    """What is said of a line: two-way, the ordinary one, is not mentioned."""
+    return "" if name == "two-way" else name
 
 
 def write_junit(results: Sequence[Result], path: Path) -> None:

@@ -64,6 +64,7 @@ def print_message(message: Shown, console: Console, indent: int = 4) -> None:
     arrow, style = ("→", "bold cyan") if message.way == "sent" else ("←", "bold magenta")
     size = f"{message.kind}  {message.size} bytes".strip()
     box = f"in {message.box}  " if message.box else ""
+    box += f"by {message.line}  " if message.line else ""
     title = Text.assemble((f"{arrow} {message.code}", style), f"  {message.title}")
     gap = console.width - indent - cell_len(title.plain) - cell_len(box) - cell_len(size)
     console.print(Text.assemble(" " * indent, title, " " * max(2, gap), (box + size, "dim")))

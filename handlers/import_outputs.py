@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from sekisho.handlers.customs import customs_parties
-from sekisho.handlers.declarations import progress
+from sekisho.handlers.declarations import CHANGED, progress
 from sekisho.handlers.filling import filled
 from sekisho.handlers.forms import form
 from sekisho.handlers.kit import SENDER, Context, Originator, Output, Party, Sender, layout_of
@@ -263,7 +263,7 @@ def copies(
 ) -> tuple[Output, ...]:
     """The same by a table of that name; the output code is ours, of the business that declared."""
     ids, names = known(number, data, context)
-    code = f"{letter(data)}Z{data['declared_by']}"
+    code = f"{letter(data)}Z{'IDE' if data['state'] == CHANGED else data['declared_by']}"
     told: tuple[Sender | Originator | Party, ...] = (to, *customs_parties(context))
     out = [form(code, "P", ids, names, context, one, table=table) for one in told]
     if data["examination"]["kind"] == "inspection":

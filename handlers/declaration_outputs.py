@@ -48,19 +48,19 @@ def verdict(
     data: Mapping[str, Any],
     context: Context,
     to: Sender | Originator,
-    note: str | None = None,
+    decision: str = "",
 ) -> tuple[Output, ...]:
-    """審査結果 (kind P) for the declarant: refused, correction wanted, or a change not approved."""
+    """審査結果 (kind P) for the declarant: refused or correction wanted, by the state or as ``decision`` says."""
     values = {
         "ICN": number,
         "GYO": data.get("declared_by", ""),
-        "RES": "C" if data["state"] == CORRECTION_WANTED else "R",
+        "RES": "C" if decision == "correct" or data["state"] == CORRECTION_WANTED else "R",
         "STS": progress(data),
         "DTM": f"{context.now:%Y%m%d}",
         "TIM": f"{context.now:%H%M}",
         "CHN": office_name(definition, data, context),
         "JKN": data.get("condition", ""),
-        "NT1": data.get("officer_note", "") if note is None else note,
+        "NT1": data.get("officer_note", ""),
         "REF": data["items"].get("REF", ""),
     }
     layout = layout_of(context, "SZIESET.out")

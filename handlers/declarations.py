@@ -28,6 +28,8 @@ from sekisho.handlers.examined import (
     REFUSED,
     REGISTERED,
     UNDER_EXAMINATION,
+    WAITING_FOR_ARRIVAL,
+    WAITING_FOR_OPENING,
     Procedure,
     decide,
     examined_events,
@@ -55,6 +57,7 @@ __all__ = [
     "merged",
     "next_state",
     "progress",
+    "standing",
     "system_of",
 ]
 
@@ -211,13 +214,20 @@ def system_of(message: Message) -> str:
     return "air" if message.header.system == "1" else "sea"
 
 
+def standing(state: str) -> str:
+    """``not declared``, ``declared``, ``permitted`` or ``void``: what official lists tell apart."""
+    if state == REFUSED:
+        return "void"
+    if state == APPROVED or state.startswith("permit"):
+        return "permitted"
+    return "not declared" if state in (REGISTERED, WAITING_FOR_OPENING, WAITING_FOR_ARRIVAL) else "declared"
+
+
 def against(state: str) -> str:
     """The number that says why a declaration in ``state`` is not open to what was asked (procedures 2.1)."""
-    if state == REFUSED:
-        return "E9003"
     if state == REGISTERED:
         return "E9013"
-    return "E9004" if state == APPROVED or state.startswith("permit") else "E9002"
+    return {"void": "E9003", "permitted": "E9004"}.get(standing(state), "E9002")
 
 
 def entitled(

@@ -26,6 +26,7 @@ from sekisho.handlers.declarations import (
     entitled,
     merged,
     next_state,
+    standing,
     system_of,
 )
 from sekisho.handlers.examined import (
@@ -83,10 +84,14 @@ def draft(definition: Declaration, code: str, message: Message, context: Context
 
 
 def keep(definition: Declaration, number: str, data: Mapping[str, Any], context: Context) -> str:
-    """Keep a record under its number, a new one if it has none; gives the number."""
+    """Keep a record under its number, a new one if it has none; gives the number.
+
+    Its ``invoice`` (電子インボイス受付番号) and ``cargo`` (the first it names) are what it can be found by.
+    """
     number = number or context.numbers.next(NUMBERS)
     items = {**data["items"], definition.number: number}
-    context.records.put(definition.kind, number, {**data, "items": items})
+    found_by = {"invoice": str(items.get("IV2", "")), "cargo": next(iter(definition.cargoes(items)), "")}
+    context.records.put(definition.kind, number, {**data, **found_by, "items": items})
     return number
 
 
@@ -145,21 +150,32 @@ def declare(
 
 
 def changeable(
-    definition: Declaration, number: str, event: str, message: Message, context: Context
+    definition: Declaration,
+    number: str,
+    event: str,
+    message: Message,
+    context: Context,
+    *,
+    not_entitled: str = "U9001",
+    official: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[dict[str, Any], str]:
     """The record and the state that a change's ``event`` leads to.
 
     Registrant, 申告予定者 and who declared may change: the change's codes are not among the delegated ones.
-    Refuses with E9001, U9001, E9005; E9002, E9003, E9004, E9013.
+    Refuses with E9001, U9001 (or ``not_entitled``), E9005; E9002, E9003, E9004, E9013 (or ``official``, the business's
+    own number by :func:`~sekisho.handlers.declarations.standing`).
     """
     data = context.records.get(definition.kind, number)
     if data is None:
         raise refuse(ResultCode("E9001", definition.number), key=number)
     own = {data["user_code"], data["planned"], str(data.get("declarant", ""))[:5]} - {""}
     if context.user.user_code not in own:
-        raise refuse(ResultCode("U9001"), key=number)
+        raise refuse(ResultCode(not_entitled), key=number)
     if data["system"] != system_of(message):
         raise refuse(ResultCode("E9005", definition.number), key=number)
+    stands = standing(data["state"])
+    if stands in official and definition.machine.after(data["state"], event) is None:
+        raise refuse(ResultCode(official[stands]), key=number)
     return dict(data), next_state(definition, number, data, event)
 
 

@@ -46,6 +46,7 @@ __all__ = [
     "arrived",
     "decide",
     "declarant",
+    "examination_chosen",
     "examination_kept",
     "examination_of",
     "examine_anew",
@@ -275,7 +276,7 @@ def start(
         "declaration_request": context.request,
         "declared_by": code,
         "start": event,
-        "examination": examination_kept(_chosen(procedure, data["items"], code, context)),
+        "examination": examination_kept(examination_chosen(procedure, data["items"], code, context)),
     }
     act = _declared if event == PLAIN else wait
     return act(procedure, number, declared, context, SENDER)
@@ -326,7 +327,7 @@ def opened(procedure: Procedure, number: str, context: Context) -> tuple[Output,
     return _declared(procedure, number, moved, context, declarant(data))
 
 
-def _chosen(procedure: Procedure, items: Mapping[str, Any], code: str, context: Context) -> Examination:
+def examination_chosen(procedure: Procedure, items: Mapping[str, Any], code: str, context: Context) -> Examination:
     """The examination that the rules of the settings choose for what ``code`` declares."""
     remarks = " ".join(str(items.get(item, "")) for item in procedure.remarks)
     office, value = procedure.office_of(items, context), procedure.value(items, context)
@@ -337,7 +338,7 @@ def examine_anew(
     procedure: Procedure, number: str, data: Mapping[str, Any], code: str, context: Context
 ) -> tuple[Output, ...]:
     """A changed declaration is examined as ``code`` by the rules for its sender. Keeps it and gives the outputs."""
-    chosen = _chosen(procedure, data["items"], code, context)
+    chosen = examination_chosen(procedure, data["items"], code, context)
     return _declared(procedure, number, {**data, "examination": examination_kept(chosen)}, context, SENDER)
 
 

@@ -9,6 +9,7 @@ kept twice.
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Final, Self
@@ -57,10 +58,10 @@ class EbmsEnd:
     async def __aenter__(self) -> Self:
         application = web.Application(client_max_size=_MOST)
         application.router.add_post(_PATH, self._serve)
-        self._runner = web.AppRunner(application, access_log=None)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, *self._listen, shutdown_timeout=1).start()
+            await web.TCPSite(self._runner, *self._listen).start()
         except OSError:
             await self._runner.cleanup()
             raise
@@ -95,11 +96,13 @@ class EbmsEnd:
         """One HTTP request: status, Content-Type and body of the answer. Raises :class:`LineError`."""
         if self._session is None:
             raise LineError("connect", "the ebMS line is not open")
-        auth = aiohttp.BasicAuth(access.box, access.password, "utf-8") if access.box and access.password else None
+        if access.box and access.password:
+            secret = base64.b64encode(f"{access.box}:{access.password}".encode()).decode("ascii")
+            headers = {**headers, "Authorization": f"Basic {secret}"}
         tls = client_context(access) if access.tls == "implicit" else True
         try:
             async with self._session.post(
-                url, data=body, headers=headers, auth=auth, ssl=tls, allow_redirects=False
+                url, data=body, headers=headers, ssl=tls, allow_redirects=False
             ) as response:
                 answer = await _bounded(response)
                 return response.status, response.headers.get("Content-Type", ""), answer

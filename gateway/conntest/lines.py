@@ -198,10 +198,17 @@ class Lines:
             waiting.cancel()
             await asyncio.gather(waiting, *visits, return_exceptions=True)
 
+    def check(self, name: str) -> None:
+        """See that a party's letters can be fetched. Raises ValueError where its door is not known."""
+        party = self._parties[name]
+        if party.line in _FETCHED_AT:
+            self._target.door(_FETCHED_AT[party.line], party)
+
     def _is_fetched(self, party: Party) -> bool:
-        if party.line == "ebms":
-            return any(one.is_pulled for one in self._target.agreements if one.agreed.box == party.box)
-        return party.line in _FETCHED_AT
+        door = _FETCHED_AT.get(party.line)
+        if door == "ebms" and not any(one.is_pulled for one in self._target.agreements if one.agreed.box == party.box):
+            return False
+        return door in self._target.doors
 
     async def _fetch_on(self, name: str, ended: asyncio.Event) -> None:
         while not ended.is_set():

@@ -239,6 +239,7 @@ async def _expect(run: Run, step: Expect, number: int, title: str) -> StepResult
         raise Missing(f"the request {step.of!r} was not sent" if step.of else "nothing was sent")
     wanted = step.expect
     for reply in wanted:
+        run.lines.check(reply.box or request.party)
         if reply.repeats and reply.repeats not in run.replies:
             raise Missing(f"the reply {reply.repeats!r} did not come the first time")
     await run.lines.wait(lambda _: _settled(run, wanted, request), seconds)

@@ -121,7 +121,7 @@ def inquire_overtime(message: Message, context: Context) -> Outcome:
     code = f"{system_letter('IOS', message.header.system)}ZIOS"
     return Outcome(
         key=number,
-        outputs=(Output(code, "M", filled(layout_of(context, "SZIOS.out"), values), layout="SZIOS"),),
+        outputs=(Output(code, "M", filled(layout_of(context, "SZIOS.out"), values), layout="SZIOS.out"),),
         notice=False,
     )
 

@@ -17,6 +17,9 @@ JAPAN = timezone(timedelta(hours=9))
 MORNING = datetime(2026, 11, 20, 10, 30, tzinfo=JAPAN)
 BROKER = User("1ANACA0A", "customs-broker")
 STRANGER = User("2OTHRA0A", "customs-broker")
+OFFICER = User("9CUSTC0C", "customs")
+WAREHOUSE = User("5WHSEW0W", "warehouse")
+YARD = User("6CYOPY0Y", "container-yard")
 CARGO: dict[str, Any] = {
     "description": "FROZEN SHRIMP",
     "packages": 120,
@@ -183,6 +186,7 @@ class House:
     """All of it, and :meth:`send`, which does with a message what the pipeline does around a handler."""
 
     user: User = BROKER
+    system: str = "2"
     now: datetime = MORNING
     business: dict[str, Any] = field(default_factory=dict)
     records: Records = field(default_factory=Records)
@@ -248,14 +252,15 @@ class House:
             assert self.records.kept == before, "a refusal changes nothing (procedures 1.1, step 5)"
             raise
 
-    def read(self, code: str, body: bytes) -> Message:
+    def read(self, code: str, body: bytes, system: str = "") -> Message:
         """A request with a plain header and this body, read by its table."""
-        header = b"   %-5b%21b%-8b%-8b%319b2%27b%06d\r\n" % (
+        header = b"   %-5b%21b%-8b%-8b%319b%b%27b%06d\r\n" % (
             code.encode(),
             b"",
             self.user.id.encode(),
             b"SAMPLE01",
             b"",
+            (system or self.system).encode(),
             b"",
             400 + len(body),
         )

@@ -43,8 +43,8 @@ _REPLY_SECONDS: Final = 30.0
 """How long a reply to an SMTP command is awaited. Real senders give up after 3 s; a test wants the late answer too."""
 _RECEIVE_BYTES: Final = 33_554_432
 """Largest mail taken: far above any message, so that an over-long reply is shown and not refused."""
-_UNCODED: Final = frozenset({"login", "put", "stored"})
-"""Stages that are told without a number."""
+_UNCODED: Final = frozenset({"login", "tls", "put", "stored", "error", "acknowledgment", "repeat"})
+"""Stages at which no number is expected, so that its absence is not told."""
 
 
 def split_address(text: str, default_port: int = 25) -> tuple[str, int]:

@@ -141,11 +141,11 @@ class EbmsEnd:
 class EbmsLine:
     """Posts; see :class:`~sekisho.gateway.inhouse_doors.Line`. Made by :meth:`EbmsEnd.agree`.
 
-    ``known`` are the MessageIds of letters that came, with what was said to them.
+    ``access`` is the centre's endpoint; ``known`` are the MessageIds of letters that came, with what was said to them.
     """
 
     def __init__(self, end: EbmsEnd, agreement: Agreement, access: Access, *, box: str) -> None:
-        self._end, self._agreement, self._access, self._box = end, agreement, access, box
+        self._end, self._agreement, self.access, self._box = end, agreement, access, box
         self._signed: dict[str, tuple[SignedReference, ...]] = {}
         self._answers: dict[str, bytes] = {}
         self._awaited: dict[str, asyncio.Future[tuple[EbMessage, bytes]]] = {}
@@ -160,7 +160,7 @@ class EbmsLine:
     @property
     def url(self) -> str:
         """The centre's endpoint."""
-        access = self._access
+        access = self.access
         host = f"[{access.host}]" if ":" in access.host else access.host
         return f"{'https' if access.tls == 'implicit' else 'http'}://{host}:{access.port}{access.path}"
 
@@ -234,7 +234,7 @@ class EbmsLine:
     async def post(self, packet: Packet) -> tuple[int, bytes, EbMessage | None]:
         """One HTTP request: status, body and the message in it. Letters in it are kept. Raises :class:`LineError`."""
         headers = {"Content-Type": packet.content_type, "SOAPAction": self._agreement.agreed.soap_action}
-        status, content_type, body = await self._end.poster(self.url, self._access, headers, packet.data)
+        status, content_type, body = await self._end.poster(self.url, self.access, headers, packet.data)
         if not body or not 200 <= status < 300:
             return status, body, None
         try:

@@ -18,6 +18,7 @@ from sekisho.codecs.message import Message
 from sekisho.codecs.reading import Record
 from sekisho.codecs.results import ResultCode
 from sekisho.handlers.checks import body, stop
+from sekisho.handlers.declarations import CUSTOMS_DECIDES, NUMBERS
 from sekisho.handlers.duty_free_outputs import (
     account_notice,
     copy,
@@ -33,10 +34,8 @@ from sekisho.handlers.kit import SENDER, Context, Originator, Outcome, Output, S
 from sekisho.handlers.states import NEW
 from sekisho.handlers.tariff import account_usable
 
-__all__ = ["SERIES", "decide", "declare", "register", "register_change"]
+__all__ = ["decide", "declare", "register", "register_change"]
 
-SERIES: Final = "declaration"
-"""The series of every 申告等番号: no two declarations of any kind have the same one."""
 _DECISION: Final = f"{KIND}.decide"
 _FORMS: Final = ("SAD4031", "SAD4041", "SAD4071", "SAD4081", "SAD4131", "SAF0010", "SAF0021", "SAF0211", "SAF0221")
 
@@ -89,7 +88,7 @@ def register(message: Message, context: Context) -> Outcome:
         data = _own(number, context)
         data |= {"state": _after(data, "correct", number), "version": data["version"] + 1}
     else:
-        number = context.numbers.next(SERIES)
+        number = context.numbers.next(NUMBERS)
         data = {
             "owner": context.user.id,
             "user_code": context.user.user_code,
@@ -199,3 +198,14 @@ def _decided(key: str, data: Mapping[str, Any], context: Context) -> Outcome:
     if known is None or DUTY_FREE.after(known["state"], "permit") is None:
         return Outcome(key=key)
     return Outcome(key=key, outputs=decide(key, data["decision"], context))
+
+
+def _by_customs(
+    number: str, data: Mapping[str, Any], decision: str, context: Context, note: str, condition: str
+) -> tuple[Output, ...]:
+    """IESET: the forms of the scheme have no place for a condition."""
+    del data, condition
+    return decide(number, decision, context, note=note)
+
+
+CUSTOMS_DECIDES[KIND] = _by_customs

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sekisho.handlers.forms import form
+from sekisho.handlers.forms import form, office_name_of
 from sekisho.handlers.kit import SENDER, Context, Originator, Output, Party, Sender
 from sekisho.handlers.tariff import Good, Taxes, security_short, taxes_of, value_in_yen
 
@@ -58,11 +58,6 @@ def taxes(items: Mapping[str, Any], context: Context) -> Taxes:
     return taxes_of(goods, context)
 
 
-def _office(items: Mapping[str, Any], context: Context) -> str:
-    office = str(items.get("CH") or context.business.get("default_office", ""))
-    return context.hours.office_name(office).upper() if office else ""
-
-
 def _names(data: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """Everything known of a declaration, by item name."""
     items, goods = data["items"], _goods(data["items"])
@@ -71,7 +66,7 @@ def _names(data: Mapping[str, Any], context: Context) -> dict[str, Any]:
     declared, permitted = data.get("declared_at", "")[:10], data.get("permitted_at", "")[:10]
     title = ("承認年月日" if data["items"].get("BP") else "許可年月日") if permitted else ""
     return {
-        "宛先税関コード": _office(items, context),
+        "宛先税関コード": office_name_of(items, context),
         "宛先部門コード": items.get("CHB", ""),
         "申告年月日": declared.replace("-", ""),
         "旅客氏名": items.get("RKN", ""),
@@ -233,7 +228,7 @@ def verdict(number: str, data: Mapping[str, Any], context: Context, to: Sender |
         "RES": "R" if data["state"] == "refused" else "C",
         "DTM": f"{context.now:%Y%m%d}",
         "TIM": f"{context.now:%H%M}",
-        "CHN": _office(data["items"], context),
+        "CHN": office_name_of(data["items"], context),
         "NT1": data.get("officer_note", ""),
         "REF": data["items"].get("REF", ""),
     }

@@ -15,7 +15,7 @@ from sekisho.codecs.layout import Layout, Value
 from sekisho.handlers.filling import filled
 from sekisho.handlers.kit import SENDER, Context, Originator, Output, Party, Sender, layout_of
 
-__all__ = ["form", "form_values"]
+__all__ = ["form", "form_values", "office_name_of"]
 
 _OURS: Final = re.compile("[W-Z][0-9]{2}")
 """Short names that only number the items of one table: they mean nothing elsewhere."""
@@ -62,3 +62,9 @@ def form(
     """An output of that code (``kind`` C, P ...) by the table of its own, or ``table`` (``permit-import``)."""
     layout = layout_of(context, f"{table or code}.out")
     return Output(code, kind, form_values(layout, ids, names), to, layout=table)
+
+
+def office_name_of(items: Mapping[str, Any], context: Context) -> str:
+    """Name in capitals of あて先官署 (CH), else of the setting ``default_office``; blank if there is neither."""
+    office = str(items.get("CH") or context.business.get("default_office", ""))
+    return context.hours.office_name(office).upper() if office else ""

@@ -8,22 +8,19 @@ declaration of the Okinawa duty-free scheme is found too, by the 利用者コー
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from sekisho.codecs.message import Message
-from sekisho.codecs.results import ResultCode, result_block
+from sekisho.codecs.results import ResultCode
 from sekisho.handlers import duty_free_states, import_manifest, imports
 from sekisho.handlers.checks import body
-from sekisho.handlers.declarations import progress, system_of
+from sekisho.handlers.declaration_outputs import letter_of, state_values
+from sekisho.handlers.declarations import system_of
 from sekisho.handlers.delegation import may_act
 from sekisho.handlers.filling import filled
 from sekisho.handlers.kit import Context, Outcome, Output, handles, layout_of, refuse
-from sekisho.handlers.review import review_of
 
 __all__ = ["inquire_import", "inquire_stores"]
-
-_REVIEWS: Final = {"ok": "Y", "ng": "N"}
-_EXAMINATIONS: Final = {"simple": "1", "documents": "2", "inspection": "3"}
 
 
 def _found(number: str, code: str, message: Message, context: Context) -> tuple[str, Mapping[str, Any]]:
@@ -41,26 +38,14 @@ def _found(number: str, code: str, message: Message, context: Context) -> tuple[
     raise refuse(ResultCode("E9001", "ICN"), key=number)
 
 
-def _day(data: Mapping[str, Any], *names: str) -> str:
-    return next((data[name][:10].replace("-", "") for name in names if data.get(name)), "")
-
-
 def _answer(code: str, number: str, kind: str, data: Mapping[str, Any], context: Context) -> Outcome:
     items = data["items"]
-    duty_free = kind == duty_free_states.KIND
-    examination = data.get("examination")
-    values: dict[str, Any] = {
-        "RES": result_block(()),
-        "ICN": number,
-        "GYO": data["registered_by"],
-        "STS": duty_free_states.PROGRESS.get(data["state"], "") if duty_free else progress(data),
-        "REG": _day(data, "registered_at"),
-        "ICT": _day(data, "declared_at"),
-        "RII": _EXAMINATIONS[examination["kind"]] if examination else "",
-        "IID": _day(data, "approved_at", "permitted_at"),
-        "AGC": str(data.get("declarant", data["user_code"]))[:5],
-        "ICC": data.get("planned", ""),
-        "CKK": _REVIEWS.get(review_of(data), "") if not duty_free else "",
+    if kind == duty_free_states.KIND:
+        whole = {**data, "planned": "", "approved_at": data.get("permitted_at")}
+        values = state_values(number, whole) | {"STS": duty_free_states.PROGRESS.get(data["state"], "")}
+    else:
+        values = state_values(number, data)
+    values |= {
         "IMC": items.get("IMC", ""),
         "IMN": items.get("IMN") or items.get("RKN", ""),
         "ST": items.get("ST", ""),
@@ -68,11 +53,9 @@ def _answer(code: str, number: str, kind: str, data: Mapping[str, Any], context:
         "NOT": items.get("NOT", ""),
         "BL_": [text for text in items.get("BL_", ()) if text] or [items.get("HAB", "")],
     }
-    first = "A" if data["system"] == "air" else "S"
-    layout = layout_of(context, "SZIID.out")
-    return Outcome(
-        key=number, outputs=(Output(f"{first}Z{code}", "M", filled(layout, values), layout="SZIID"),), notice=False
-    )
+    table = layout_of(context, "SZIID.out")
+    output = Output(f"{letter_of(data)}Z{code}", "M", filled(table, values), layout="SZIID")
+    return Outcome(key=number, outputs=(output,), notice=False)
 
 
 @handles("IID0W", outputs=["SZIID", "AZIID"])

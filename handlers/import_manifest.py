@@ -14,6 +14,7 @@ from sekisho.codecs.message import Message
 from sekisho.codecs.results import ResultCode
 from sekisho.handlers.arrivals import forget_arrival
 from sekisho.handlers.checks import body, stop
+from sekisho.handlers.declaration_outputs import verdict
 from sekisho.handlers.declarations import (
     CHANGED,
     Declaration,
@@ -38,7 +39,7 @@ from sekisho.handlers.examined import (
     new_record,
 )
 from sekisho.handlers.forms import form
-from sekisho.handlers.import_outputs import copies, known, release_notice, screen, verdict, worth
+from sekisho.handlers.import_outputs import copies, known, release_notice, screen, worth
 from sekisho.handlers.kit import Context, Originator, Outcome, Output, Sender, handles
 from sekisho.handlers.states import Event, Machine
 
@@ -101,6 +102,10 @@ def _examination(number: str, data: Mapping[str, Any], context: Context, to: Sen
     return copies(number, data, context, to, "copy-mic")
 
 
+def _verdict(number: str, data: Mapping[str, Any], context: Context, to: Sender | Originator) -> tuple[Output, ...]:
+    return verdict(MANIFEST, number, data, context, to)
+
+
 MANIFEST: Final = family(
     Declaration(
         machine=IMPORT_MANIFEST,
@@ -111,7 +116,7 @@ MANIFEST: Final = family(
         shortcut=lambda _: "",
         approval=_approval,
         examination=_examination,
-        verdict=verdict,
+        verdict=_verdict,
         planned="",
         named=_waybills,
         worth=worth,

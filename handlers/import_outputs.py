@@ -9,13 +9,12 @@ known families (second letter A; G permit, J release before the permit, R approv
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final
 
-from sekisho.handlers.customs import customs_parties
-from sekisho.handlers.declarations import CHANGED, progress
+from sekisho.handlers.declaration_outputs import EXAMINATIONS, date_of, letter_of, to_customs_too
+from sekisho.handlers.declarations import CHANGED
 from sekisho.handlers.filling import filled
-from sekisho.handlers.forms import form
+from sekisho.handlers.forms import form, office_name_of
 from sekisho.handlers.kit import SENDER, Context, Originator, Output, Party, Sender, layout_of
 from sekisho.handlers.tariff import Good, Taxes, taxes_of, value_in_yen
 
@@ -28,10 +27,8 @@ __all__ = [
     "input_copy",
     "kind_of",
     "known",
-    "letter",
     "release_notice",
     "screen",
-    "verdict",
     "worth",
 ]
 
@@ -123,11 +120,6 @@ _ROWS_BY_NAME: Final = {
 _BONDED_GOODS: Final = ("CMD", "CMN")
 
 
-def letter(data: Mapping[str, Any]) -> str:
-    """First letter of the output codes of a record."""
-    return "A" if data["system"] == "air" else "S"
-
-
 def kind_of(items: Mapping[str, Any], context: Context) -> str:
     """What kind of declaration it is, by 大額・少額識別 and 申告種別コード１."""
     kinds = context.business.get("import_kinds", _KINDS)
@@ -165,19 +157,7 @@ def _taxes(items: Mapping[str, Any], context: Context) -> Taxes:
     return taxes_of(goods, context)
 
 
-def _office_name(items: Mapping[str, Any], context: Context) -> str:
-    office = str(items.get("CH") or context.business.get("default_office", ""))
-    return context.hours.office_name(office).upper() if office else ""
-
-
-def _day(data: Mapping[str, Any], name: str) -> str:
-    moment = data.get(name)
-    return f"{datetime.fromisoformat(moment):%Y%m%d}" if moment else ""
-
-
 _DIGITS: Final = "１２３４５６７８９"
-_EXAMINATIONS: Final = {"simple": "1", "documents": "2", "inspection": "3"}
-"""審査区分 (Unspecified: our choice)."""
 
 
 def _numbered(name: str, cells: Sequence[Any]) -> dict[str, Any]:
@@ -189,15 +169,15 @@ def known(number: str, data: Mapping[str, Any], context: Context) -> tuple[dict[
     """Everything known of a declaration: by short name, and by the name that forms give it."""
     items: Mapping[str, Any] = data["items"]
     place = context.records.place(str(items.get("ST", "")))
-    office, due, values = _office_name(items, context), _taxes(items, context), _values(items, context)
+    office, due, values = office_name_of(items, context), _taxes(items, context), _values(items, context)
     bills, examination = _rows(items, "BL_"), data.get("examination")
-    permitted = _day(data, "approved_at")
+    permitted = date_of(data.get("approved_at"))
     names: dict[str, Any] = {name: items.get(id_, "") for name, id_ in (_BY_NAME | _ROWS_BY_NAME).items()}
     names |= {
-        "審査検査区分": _EXAMINATIONS[examination["kind"]] if examination else "",
-        "審査検査区分識別": _EXAMINATIONS[examination["kind"]] if examination else "",
+        "審査検査区分": EXAMINATIONS[examination["kind"]] if examination else "",
+        "審査検査区分識別": EXAMINATIONS[examination["kind"]] if examination else "",
         "あて先税関": office,
-        "申告年月日": _day(data, "declared_at"),
+        "申告年月日": date_of(data.get("declared_at")),
         "申告条件コード": data.get("declared_as", ""),
         "申告条件": data.get("declared_as", ""),
         "代理人コード": data["user_code"],
@@ -248,7 +228,7 @@ def input_copy(
 ) -> Output:
     """入力控 of a registration or a registered change (kind C): ``code`` is the business, the output code ours."""
     ids, names = known(number, data, context)
-    return form(f"{letter(data)}Z{code}", "C", ids, names, context, table=table)
+    return form(f"{letter_of(data)}Z{code}", "C", ids, names, context, table=table)
 
 
 def examination(
@@ -263,12 +243,11 @@ def copies(
 ) -> tuple[Output, ...]:
     """The same by a table of that name; the output code is ours, of the business that declared."""
     ids, names = known(number, data, context)
-    code = f"{letter(data)}Z{'IDE' if data['state'] == CHANGED else data['declared_by']}"
-    told: tuple[Sender | Originator | Party, ...] = (to, *customs_parties(context))
-    out = [form(code, "P", ids, names, context, one, table=table) for one in told]
+    code = f"{letter_of(data)}Z{'IDE' if data['state'] == CHANGED else data['declared_by']}"
+    out = [form(code, "P", ids, names, context, one, table=table) for one in to_customs_too(to, context)]
     if data["examination"]["kind"] == "inspection":
         slip = names | _inspected(ids, names)
-        out.append(form(f"{letter(data)}ZINSPI", "P", ids, slip, context, to, table="inspection"))
+        out.append(form(f"{letter_of(data)}ZINSPI", "P", ids, slip, context, to, table="inspection"))
     return tuple(out)
 
 
@@ -282,7 +261,7 @@ def _inspected(ids: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, An
         "品名": "".join(_rows(ids, "CMN")[:1]),
         "輸出入者コード": ids.get("IMC", ""),
         "輸出入者名": ids.get("IMN", ""),
-        "審査区分コード": _EXAMINATIONS["inspection"],
+        "審査区分コード": EXAMINATIONS["inspection"],
         "検査実施場所コード": ids.get("ST", ""),
     }
 
@@ -291,7 +270,7 @@ def approval(
     number: str, data: Mapping[str, Any], context: Context, to: Sender | Originator = SENDER
 ) -> tuple[Output, ...]:
     """Permit, release or approval (kind P) for the declarant; 許可・承認貨物情報 for the user of its place (EXC)."""
-    items, first = data["items"], letter(data)
+    items, first = data["items"], letter_of(data)
     kind = "released" if items.get("BP") else kind_of(items, context)
     ids, names = known(number, data, context)
     out = [form(f"{first}A{PERMITS[kind]}", "P", ids, names, context, to, table="permit-import")]
@@ -307,7 +286,7 @@ def release_notice(number: str, data: Mapping[str, Any], context: Context) -> Ou
     values = {
         "ICN": number,
         "GYO": data["declared_by"],
-        "IID": _day(data, "approved_at"),
+        "IID": date_of(data.get("approved_at")),
         "ST": items.get("ST", ""),
         "IMC": items.get("IMC", ""),
         "IMN": items.get("IMN", ""),
@@ -318,24 +297,7 @@ def release_notice(number: str, data: Mapping[str, Any], context: Context) -> Ou
         "GWT": items.get("GWT", ""),
         "BL_": bills,
     }
-    return form(f"{letter(data)}ZIDCW", "P", values, {}, context, Party(place=items["ST"]), table="SZIDCW")
-
-
-def verdict(number: str, data: Mapping[str, Any], context: Context, to: Sender | Originator) -> tuple[Output, ...]:
-    """審査結果 (kind P) for the declarant: refused, or correction wanted."""
-    values = {
-        "ICN": number,
-        "GYO": data["declared_by"],
-        "STS": progress(data),
-        "RES": "R" if data["state"] == "refused" else "C",
-        "DTM": f"{context.now:%Y%m%d}",
-        "TIM": f"{context.now:%H%M}",
-        "CHN": _office_name(data["items"], context),
-        "JKN": data.get("condition", ""),
-        "NT1": data.get("officer_note", ""),
-        "REF": data["items"].get("REF", ""),
-    }
-    return (form(f"{letter(data)}ZIESET", "P", values, {}, context, to, table="SZIESET"),)
+    return form(f"{letter_of(data)}ZIDCW", "P", values, {}, context, Party(place=items["ST"]), table="SZIDCW")
 
 
 def screen(code: str, table: str, values: Mapping[str, Any], context: Context) -> Output:

@@ -20,6 +20,7 @@ from sekisho.codecs.reading import Record
 from sekisho.codecs.results import Refusal, ResultCode, Rule
 from sekisho.handlers.cargo import find_cargo
 from sekisho.handlers.checks import body, exactly_one, stop, together
+from sekisho.handlers.declaration_outputs import letter_of, verdict
 from sekisho.handlers.declarations import (
     Declaration,
     declaration_events,
@@ -38,12 +39,10 @@ from sekisho.handlers.import_outputs import (
     examination,
     input_copy,
     kind_of,
-    letter,
     screen,
-    verdict,
     worth,
 )
-from sekisho.handlers.kit import Context, Outcome, handles, refuse
+from sekisho.handlers.kit import Context, Originator, Outcome, Output, Sender, handles, refuse
 from sekisho.handlers.states import Machine
 
 __all__ = ["IMPORT", "IMPORT_DECLARATION", "KIND", "Sibling", "cargo_screen", "let_in"]
@@ -73,6 +72,10 @@ def _bills(items: Mapping[str, Any]) -> list[str]:
     return [str(number) for number in items.get("BL_", ()) if number]
 
 
+def _verdict(number: str, data: Mapping[str, Any], context: Context, to: Sender | Originator) -> tuple[Output, ...]:
+    return verdict(IMPORT, number, data, context, to)
+
+
 IMPORT: Final = family(
     Declaration(
         machine=IMPORT_DECLARATION,
@@ -83,7 +86,7 @@ IMPORT: Final = family(
         shortcut=lambda _: "",
         approval=approval,
         examination=examination,
-        verdict=verdict,
+        verdict=_verdict,
         planned="ICC",
         named=_bills,
         worth=worth,
@@ -232,7 +235,7 @@ def call_up_import(message: Message, context: Context) -> Outcome:
     else:
         bill = record.text("BL_")
         values = cargo_screen(bill, context) if bill else _invoice_screen(record.text("IV2"), context)
-    code = f"{letter({'system': system_of(message)})}A{SCREENS[kind_of(values, context)]}"
+    code = f"{'A' if system_of(message) == 'air' else 'S'}A{SCREENS[kind_of(values, context)]}"
     return Outcome(key=number, outputs=(screen(code, "IDA.in", {**values, "ICN": number}, context),))
 
 
@@ -240,7 +243,7 @@ def _call_up(sibling: Sibling, code: str, message: Message, context: Context) ->
     number = body(message).text("ICN")
     let_in(number, code, sibling.not_entitled, context)
     data = called_up(IMPORT, code, number, (sibling.register,), message, context)
-    return Outcome(key=number, outputs=(screen(f"{letter(data)}Z{code}", "IDA.in", data["items"], context),))
+    return Outcome(key=number, outputs=(screen(f"{letter_of(data)}Z{code}", "IDA.in", data["items"], context),))
 
 
 @handles("SWB", outputs=_own_codes("SWB"))
@@ -257,7 +260,7 @@ def call_up_with_requests(message: Message, context: Context) -> Outcome:
     """
     number = body(message).text("ICN")
     data = entitled(IMPORT, number, "SWX", ("SWA",), message, context)
-    return Outcome(key=number, outputs=(screen(f"{letter(data)}ZSWX", "IDA.in", data["items"], context),))
+    return Outcome(key=number, outputs=(screen(f"{letter_of(data)}ZSWX", "IDA.in", data["items"], context),))
 
 
 @handles("MWB", outputs=_own_codes("MWB"))

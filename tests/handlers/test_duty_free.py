@@ -11,7 +11,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from sekisho.codecs.results import Refusal
 from sekisho.handlers import catalogue
-from sekisho.handlers.duty_free import SERIES, decide
+from sekisho.handlers.declarations import NUMBERS
+from sekisho.handlers.duty_free import decide
 from sekisho.handlers.duty_free_states import DUTY_FREE, KIND
 from sekisho.handlers.kit import Examination, Originator, Outcome, Party, User
 from sekisho.handlers.states import NEW
@@ -108,6 +109,17 @@ def test_document_examination(house: House) -> None:
     assert codes(later) == ["SAD4071", "SAF0010", "SAD4131"]
     assert later.outputs[0].to == Originator(BROKER.id, 2)
     assert house.records.kept[KIND, number]["state"] == "permitted"
+
+
+def test_customs_ends(house: House) -> None:
+    """IESET ends it as it ends other declarations: customs only (U9001)."""
+    house.examinations.by_code["OTC"] = Examination("documents")
+    number = house.send("OTA", **draft()).key
+    house.send("OTC", ICN=number)
+    assert house.refused("IESET", ICN=number, RES="A") == [result("U9001")]
+    house.user = User("9CSTMA0A", "customs")
+    assert codes(house.send("IESET", ICN=number, RES="A"))[0] == "SAD4071"
+    assert house.refused("IESET", ICN=number, RES="A") == [result("E9013", "ICN")]
 
 
 def test_release_copy(house: House) -> None:
@@ -246,7 +258,7 @@ class Traffic(RuleBasedStateMachine):
         """No number is lost; a change goes one step of the table, a declaration decided at once two."""
         kept = {key: data for (kind, key), data in self.house.records.kept.items() if kind == KIND}
         assert sorted(kept) == sorted(self.issued)
-        assert self.house.numbers.last.get(SERIES, 0) == len(self.issued)
+        assert self.house.numbers.last.get(NUMBERS, 0) == len(self.issued)
         for number, data in kept.items():
             was, state = self.seen.get(number, NEW), data["state"]
             one = {to for (start, _), to in DUTY_FREE.transitions.items() if start == was}

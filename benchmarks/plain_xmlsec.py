@@ -1,0 +1,57 @@
+"""Signed messages by python-xmlsec as it comes: verify one, sign its acknowledgment, and nothing else.
+
+The peer of the signed line of ``ebms_accept.py``, in a process of its own because xmlsec has one set of callbacks. It
+parses the SOAP part, verifies the signature with a key loaded before, fills an Acknowledgment's template with the
+same transforms and algorithms, signs and serialises it. No rule of ebMS, no schema, no HTTP, nothing kept. ::
+
+    python benchmarks/plain_xmlsec.py FOLDER    # rate a second; FOLDER holds the keys and ``signed.json``
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from io import BytesIO
+from pathlib import Path
+
+import xmlsec
+from lxml import etree
+
+_SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
+_DS = "{http://www.w3.org/2000/09/xmldsig#}"
+_PARTS: dict[bytes, bytes] = {}
+
+
+def main() -> None:
+    """Print how many messages a second were verified and answered."""
+    folder = Path(sys.argv[1])
+    messages = [(one[0].encode(), one[1].encode(), one[2].encode()) for one in json.loads((folder / "signed.json").read_text("utf-8"))]
+    template = (folder / "receipt.xml").read_bytes()
+    theirs = xmlsec.Key.from_memory((folder / "theirs.pem").read_bytes(), xmlsec.constants.KeyDataFormatCertPem)
+    ours = xmlsec.Key.from_memory((folder / "ours.key").read_bytes(), xmlsec.constants.KeyDataFormatPem)
+    xmlsec.cleanup_callbacks()
+    xmlsec.register_callbacks(
+        lambda _name: True,
+        lambda name: BytesIO(_PARTS[name]),
+        lambda source, buffer: source.readinto(buffer),
+        lambda source: source.close(),
+    )
+    began = time.perf_counter()
+    for soap, name, part in messages:
+        _PARTS.clear()
+        _PARTS[name] = part
+        context = xmlsec.SignatureContext()
+        context.key = theirs
+        root = etree.fromstring(soap)
+        context.verify(root.find(f"{{{_SOAP}}}Header/{_DS}Signature"))
+        root = etree.fromstring(template)
+        context = xmlsec.SignatureContext()
+        context.key = ours
+        context.sign(root.find(f"{{{_SOAP}}}Header/{_DS}Signature"))
+        etree.tostring(root, encoding="UTF-8", xml_declaration=True)
+    print(len(messages) / (time.perf_counter() - began))
+
+
+if __name__ == "__main__":
+    main()

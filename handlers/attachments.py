@@ -120,9 +120,7 @@ def _head(record: Record, former: Mapping[str, Any]) -> dict[str, str]:
     return {name: record.text(item) or former.get(name, "") for name, item in items.items()}
 
 
-def _keep(
-    number: str, record: Record, former: Mapping[str, Any], files: Sequence[File], context: Context
-) -> Outcome:
+def _keep(number: str, record: Record, former: Mapping[str, Any], files: Sequence[File], context: Context) -> Outcome:
     """Write the list. Refuses with E9018 if that is more than a declaration may have."""
     most_files = int(context.business.get("attached_files", _FILES))
     most_bytes = int(context.business.get("attached_bytes", _BYTES))

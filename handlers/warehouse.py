@@ -61,7 +61,7 @@ def _rows(record: Record, item: str) -> list[tuple[int, str]]:
 def _allowed(
     rows: Iterable[tuple[int, str]], item: str, event: str, context: Context, check: Check = lambda _number, _data: ""
 ) -> dict[str, dict[str, Any]]:
-    """The cargo of every row in the state ``event`` leads to. Refuses by row with E9006, what ``check`` says, E9013."""
+    """The cargo of every row in the state ``event`` leads to. Refuses by row with E9006, E9013, what ``check`` says."""
     out: dict[str, dict[str, Any]] = {}
     found = []
     for row, number in rows:
@@ -70,7 +70,7 @@ def _allowed(
             found.append(ResultCode("E9006", item, row))
             continue
         state = AIR_CARGO.after(state_of(data), event)
-        against = check(number, data) or ("E9013" if state is None or data.get("transport") else "")
+        against = "E9013" if state is None or data.get("transport") else check(number, data)
         if against:
             found.append(ResultCode(against, item, row))
         out[number] = {**data, "state": state}
@@ -380,9 +380,7 @@ def _foreign(place: str, context: Context) -> str:
 
 
 def _against_release(number: str, data: Mapping[str, Any], context: Context) -> str:
-    """U9003 at another's place; E9016 without a permit, but E9013 first for what is not there at all."""
-    if AIR_CARGO.after(state_of(data), "release") is None:
-        return "E9013"
+    """U9003 at another's place; E9016 without a permit."""
     if against := _foreign(str(data.get("place", "")), context):
         return against
     needed = context.business.get("release_needs_permit", True)

@@ -9,6 +9,7 @@ from sekisho.codecs.results import Rule, system_results
 from sekisho.handlers import EDIFACT, HANDLERS, business_codes, catalogue, find, is_of, result_list
 from sekisho.handlers.bonded_states import KIND
 from sekisho.handlers.checks import code_values
+from sekisho.handlers.plain import answer
 
 RULES = {Rule.MISSING, Rule.CHARACTER, Rule.FORMAT, Rule.VALUE, Rule.LENGTH}
 RESULTS = files("sekisho.handlers").joinpath("results")
@@ -67,7 +68,11 @@ def test_tcc_numbers(item: str, number: str) -> None:
     assert {result_list("TCC").code_for(rule, item) for rule in (Rule.CHARACTER, Rule.FORMAT)} == {number}
 
 
-@pytest.mark.parametrize("code", ["URY", "SYG", "OLA", "OLA11", "OLC20", "ICG", "ICG0W"])
+MODULES = {"attachments", "house_waybills", "inquiries", "management_documents", "warehouse"}
+OF_MODULES = sorted(code for code, one in HANDLERS.items() if one.decide.__module__.rpartition(".")[2] in MODULES)
+
+
+@pytest.mark.parametrize("code", ["URY", "SYG", "OLA", "OLA11", "OLC20", *OF_MODULES])
 def test_every_code_a_handler_raises_is_explained(code: str) -> None:
     """What a handler can refuse with stands in its list or the common one, so that every refusal can be explained."""
     handler = HANDLERS[code]
@@ -110,9 +115,11 @@ def test_registration() -> None:
     for code in (code for code, handler in HANDLERS.items() if is_of(handler)):
         assert code in business_codes()
         assert catalogue().request(code) is not None
-    plain = find("MSX")
-    assert plain is not None
-    assert plain.code == "MSX"
+    for code in (code for code in business_codes() if catalogue().request(code) is not None):
+        found = find(code)
+        assert found is not None
+        assert found.code == code
+        assert (found.decide is answer) == (code not in HANDLERS)
     assert find("NOSUC") is None
 
 

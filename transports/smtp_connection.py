@@ -66,6 +66,7 @@ class SmtpConnection(SMTP, asyncio.BufferedProtocol):
         self._half_closed = False
         self._write_blocked = False
         self._read_paused = False
+        self._turn_due = False
         self._timer: asyncio.TimerHandle | None = None
         self._began = self._last_read = self._transaction_began = 0.0
         self._transaction = 0
@@ -113,7 +114,7 @@ class SmtpConnection(SMTP, asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         """Keep the connection for the answer that is still due; otherwise let it close."""
         self._half_closed = True
-        return self._dialogue.waiting
+        return self._dialogue.waiting or self._dialogue.more
 
     def connection_lost(self, error: Exception | None) -> None:
         """Forget the connection. What was submitted goes on; an unfinished mail is dropped."""
@@ -147,6 +148,7 @@ class SmtpConnection(SMTP, asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """The peer reads again."""
         self._write_blocked = False
+        self._take_turn()
         self._set_reading()
 
     # The dialogue -----------------------------------------------------------------------------------------------------
@@ -169,6 +171,8 @@ class SmtpConnection(SMTP, asyncio.BufferedProtocol):
             return
         if session.verb is not None:
             self._serve_verb(*session.verb)
+        elif session.more:
+            self._take_turn()
         elif self._half_closed and not session.waiting:
             wire.close()
             return
@@ -178,9 +182,21 @@ class SmtpConnection(SMTP, asyncio.BufferedProtocol):
         if self._read_paused or session.kept > _KEPT_BYTES:
             self._set_reading()
 
+    def _take_turn(self) -> None:
+        """Go on with what came, after the other connections; not while the peer leaves its replies unread."""
+        if self._dialogue.more and not (self._write_blocked or self._turn_due):
+            self._turn_due = True
+            self.loop.call_soon(self._next_turn)
+
+    def _next_turn(self) -> None:
+        self._turn_due = False
+        if self._wire is not None and self._dialogue.more and not (self._write_blocked or self._dialogue.closing):
+            self._advance(self._dialogue.receive(b""))
+
     def _set_reading(self) -> None:
         wire = self._wire
-        pause = self._write_blocked or (self._dialogue.waiting and self._dialogue.kept > _KEPT_BYTES)
+        session = self._dialogue
+        pause = self._write_blocked or ((session.waiting or session.more) and session.kept > _KEPT_BYTES)
         if wire is None or wire.is_closing() or pause == self._read_paused:
             return
         self._read_paused = pause

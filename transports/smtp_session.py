@@ -126,6 +126,10 @@ def parse_path(argument: bytes) -> tuple[str, Parameters] | None:
     return found[1] or found[2] or "", tuple((name.upper(), value) for name, _, value in pairs)
 
 
+_TURN = 200
+"""Commands of one turn: a peer that pipelines thousands must not keep the others waiting; a mail needs three."""
+
+
 class SmtpSession:
     """One conversation. ``centre`` holds the recipient addresses in upper case; ``pool`` is shared by the listener.
 
@@ -133,7 +137,8 @@ class SmtpSession:
 
     ``mail`` and ``verb`` are set while the session waits for :meth:`answer`; ``closing`` is the reason (``quit``, ``bad
     commands``, ``stopping``) why the connection is to be closed after the replies are written; ``transactions`` and
-    ``mails`` count MAIL commands and complete mails.
+    ``mails`` count MAIL commands and complete mails. ``more``: the turn is over before what came is: call
+    :meth:`receive` once more, without bytes, when the other connections have had theirs.
     """
 
     __slots__ = (
@@ -155,6 +160,7 @@ class SmtpSession:
         "extended",
         "mail",
         "mails",
+        "more",
         "peer_name",
         "transactions",
         "verb",
@@ -188,6 +194,7 @@ class SmtpSession:
         self.extended = False
         self.mail: Mail | None = None
         self.mails = 0
+        self.more = False
         self.peer_name = ""
         self.transactions = 0
         self.verb: tuple[str, str] | None = None
@@ -258,8 +265,12 @@ class SmtpSession:
 
     def _run(self, data: bytes) -> bytes:
         replies: list[bytes] = []
-        position, size = 0, len(data)
+        position, size, turn = 0, len(data), _TURN
+        self.more = False
         while position < size and not (self.closing or self.mail is not None or self.verb is not None):
+            if turn == 0:
+                self.more = True
+                break
             if self._reader is not None:
                 position = self._reader.feed(data, position)
                 if position < 0:
@@ -274,6 +285,7 @@ class SmtpSession:
                 break
             line = data[position:end].removesuffix(b"\r")
             position = end + 1
+            turn -= 1
             if self._skipping or len(line) > self._limits.command_line:
                 self._skipping = False
                 replies.append(self._refuse(b"500 5.5.2 Line too long\r\n"))

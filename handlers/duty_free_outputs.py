@@ -141,30 +141,40 @@ def permit_set(
     out = [copy("SAD4081" if items.get("BP") else "SAD4071", "P", number, data, context, to)]
     due = taxes(items, context)
     if due.total and not items.get("BP") and not items.get("PF"):
-        multi = items.get("NOF") in context.business.get("payment_by_number", ("M",))
-        paper = _payment_number if multi else _payment_slip
-        out.append(paper(number, data, due, context, to))
+        if items.get("NOF") in context.business.get("payment_by_number", ("M",)):
+            out.append(_payment_number(number, data, due, context, to))
+        else:
+            out += [_payment_slip(number, data, slip, context, to) for slip in _slips(due)]
     if items.get("ST"):
         out.append(copy("SAD4131", "P", number, data, context, Party(place=items["ST"])))
     return tuple(out)
 
 
+def _slips(due: Taxes) -> list[tuple[str, str, int]]:
+    """What is paid by one slip each: letter, 受入科目名, yen. Both consumption taxes are paid together."""
+    totals = {subject: total for subject, _, total, _ in due.subjects}
+    consumption = totals.get("F", 0) + totals.get("A", 0)
+    slips = [("D", "関税", totals.get("D", 0)), ("F", "消費税及び地方消費税", consumption)]
+    return [slip for slip in slips if slip[2]]
+
+
 def _payment_slip(
-    number: str, data: Mapping[str, Any], due: Taxes, context: Context, to: Sender | Originator
+    number: str, data: Mapping[str, Any], slip: tuple[str, str, int], context: Context, to: Sender | Originator
 ) -> Output:
-    """納付書情報（直納）: one slip for all taxes, its three parts alike."""
+    """納付書情報（直納）: one slip, its three parts alike."""
+    subject, name, yen = slip
     items, today = data["items"], f"{context.now:%Y%m%d}"
     year = f"{(context.now.year if context.now.month >= 4 else context.now.year - 1) - 2018:02d}"  # 令和, from April
-    once: dict[str, Any] = {"輸入申告番号": number, "受入科目コード": due.subjects[0][0]}
+    once: dict[str, Any] = {"輸入申告番号": number, "受入科目コード": subject}
     for part in ("１片", "２片", "３片"):
         once |= {
             f"所属年度（{part}）": year,
             f"輸入申告等番号（{part}）": number,
-            f"受入科目名（{part}）": due.subjects[0][1],
+            f"受入科目名（{part}）": name,
             f"代理人（{part}）": data["user_code"],
             f"納税義務者名（{part}）": items.get("RKN", ""),
-            f"本税額（{part}）": due.total,
-            f"合計額（{part}）": due.total,
+            f"本税額（{part}）": yen,
+            f"合計額（{part}）": yen,
             f"当初申告表示（{part}）": "*",
             f"出力年月日（{part}）": today,
             f"納税義務者住所１（{part}）": items.get("RA1", ""),

@@ -2,7 +2,8 @@
 
 *Strategy.* The short names of such a table are partly ours and differ from one form to the next, the Japanese names do
 not; so a handler offers values under official short names and under names, and the table picks. Where a table's note
-says that a reader fails on a blank amount, 0 is written (layouts, "fill with 0"; "numbers filled" of a whole block).
+says that a reader fails on a blank amount, 0 is written (layouts, "fill with 0"; "numbers filled" of a whole block), and where it says
+that a reader takes "at least one row", a blank one is.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ _OURS: Final = re.compile("[W-Z][0-9]{2}")
 """Short names that only number the items of one table: they mean nothing elsewhere."""
 _ZERO: Final = "fill with 0"
 _WHOLE_BLOCK: Final = "numbers filled"
+_ONE_ROW: Final = "at least one row"
 
 
 def form_values(
@@ -36,6 +38,8 @@ def form_values(
     out = filled(layout, offered)
     last = layout.blocks[-1]
     rows = max((len(cells) for item in last.items if isinstance(cells := out.get(item.id), list)), default=0)
+    if not rows and any(_ONE_ROW in item.note for item in layout.items):
+        out[last.items[0].id] = [""]
     whole = any(_WHOLE_BLOCK in item.note for item in last.items)
     for item in layout.items:
         if not item.is_number:

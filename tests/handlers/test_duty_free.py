@@ -70,6 +70,15 @@ def test_forms_by_line(house: House) -> None:
     assert "TARO SAMPLE" in read[5].strip()
 
 
+def test_form_without_goods(house: House) -> None:
+    """A client reads one row of SAD4011 even where 申請欄数 is 0 (layouts, SAD4011): a blank one is there."""
+    read = lines(house.send("OTA", RKN="TARO SAMPLE"), "SAD4011")
+    layout = catalogue().get("SAD4011.out")
+    assert layout is not None
+    assert len(read) == layout.fixed + layout.row
+    assert not "".join(read[layout.fixed :]).strip()
+
+
 def test_taxes(house: House) -> None:
     """Duty by the registry's tariff, consumption tax on lines that name it; amounts cut down (our choice)."""
     house.records.kept["tariff", "420222000"] = {"rate": "8"}
@@ -79,8 +88,8 @@ def test_taxes(house: House) -> None:
     assert values["X22"] == ["4000", "4200", "1100"]  # 50,000 x 8 %; 54,000 x 7.8 % and x 2.2 %, cut to 100 yen
     assert values["X24"] == "9300"
     assert values["X20"] == ["D", "F", "A"]
-    slip = next(one for one in permit.outputs if one.code == "SAF0010")
-    assert slip.values["X20"] == "9300"
+    slips = [one.values for one in permit.outputs if one.code == "SAF0010"]
+    assert [(one["X13"], one["X20"]) for one in slips] == [("関税", "4000"), ("消費税及び地方消費税", "5300")]
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,12 @@ from sekisho.codecs.results import result_block
 from sekisho.handlers import catalogue
 from sekisho.handlers.kit import SENDER, Output
 
+from .exports import DOCUMENTS, SPECIALIST, shown
 from .house import CARGO, STRANGER, House, result, written
 from .interchanges import SAMPLES, decide, only
+from .test_air_cargo import as_warehouse, slip, waybills
 from .test_bonded_registration import register
+from .test_imports import draft
 
 
 def asked(house: House, number: str = "SMPLBL0001", selector: str = "", code: str = "ICG") -> Output:
@@ -122,3 +125,58 @@ def test_of_many_movements_the_latest_are_shown(house: House) -> None:
     house.records.kept["container", "SMPU1234567"] = {"stays": stays}
     shown = rows(asked(house, selector="TRN"), "ID_")
     assert (len(shown), shown[0], shown[-1]) == (20, ("20261105",), ("20261124",))
+
+
+# IGS, IIV, IXX --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", ["IGS", "IGS0W"])
+def test_export_cargo(house: House, code: str) -> None:
+    """What CDB01 and the warehouse registered of it; cargo of imports is not there (procedures 4.3, form ours)."""
+    number = slip(house, "A")
+    as_warehouse(house).send("BIL01", HDB=number)
+    outcome = house.send(code, CGN="A")
+    (output,) = outcome.outputs
+    assert (output.code, output.kind, outcome.notice) == ("AZIGS", "M", False)
+    read = shown(output)
+    assert [read.text(item) for item in ("STS", "HDB", "ST", "HYD", "NO")] == ["INW", number, "1AW01", "20261121", "3"]
+    assert [read.text(item, 1) for item in ("PR_", "ID_", "OD_", "PL_")] == ["BIL01", "20261120", "", "1AW01"]
+    waybills(house, "H")
+    assert house.refused(code, CGN="H") == [result("E9001", "CGN")]
+    assert house.refused(code, CGN="Z") == [result("E9001", "CGN")]
+
+
+def test_invoice(house: House) -> None:
+    """IIV: by 電子インボイス受付番号, to whom it belongs and his delegates."""
+    items = {"IV3": "INV-1", "IP3": "USD", "IP4": "1200.50", "CMN": ["SHRIMP", "SALMON"]}
+    invoice = {"user_code": "1ANAC", "registered_at": "2026-11-19", "items": items}
+    house.records.kept["invoice", "0000000001"] = invoice
+    (output,) = house.send("IIV", IV2="0000000001").outputs
+    read = shown(output)
+    assert output.code == "SZIIV"
+    assert [read.text(item) for item in ("IV3", "IP4", "RGC", "REG")] == ["INV-1", "1200.50", "1ANAC", "20261119"]
+    assert read.texts("CMN") == ["SHRIMP", "SALMON"]
+    assert house.refused("IIV", IV2="0000000002") == [result("E9001", "IV2")]
+    house.user = STRANGER
+    assert house.refused("IIV", IV2="0000000001") == [result("U9001")]
+
+
+def test_requests_to_other_ministries(house: House) -> None:
+    """IXX: the numbers SWC named, and how the declaration they went with stands (progress numbers [spec])."""
+    house.examinations.by_code["SWC"] = DOCUMENTS
+    house.user = SPECIALIST
+    number = house.send("SWA", **draft()).key
+    asked = {"ICN": number}
+    assert shown(house.send("IXX", **asked).outputs[0]).texts("MN_") == []
+    house.send("SWC", SIC=number, SFN="FOOD0000001", SLN="ANIM0000001")
+    (output,) = house.send("IXX", **asked).outputs
+    read = shown(output)
+    assert (output.code, read.text("STS")) == ("SZIXX", "1")
+    rows = zip(*(read.texts(item) for item in ("MK_", "MN_", "MS_")), strict=True)
+    assert list(rows) == [("SFN", "FOOD0000001", "1"), ("SLN", "ANIM0000001", "1")]
+    house.system = "1"
+    assert house.refused("IXX", **asked) == [result("E9005", "ICN")]
+    house.system = "2"
+    house.user = STRANGER
+    assert house.refused("IXX", **asked) == [result("U9001")]
+    assert house.refused("IXX", ICN="99999999999") == [result("E9001", "ICN")]

@@ -18,7 +18,6 @@ from typing import Final
 import structlog
 
 from sekisho.codecs.ebms.names import NOTES
-from sekisho.codecs.ebms.reading import read
 from sekisho.codecs.ebms.values import LIMITS, EbFault, EbMessage, Limits, MessageStatus
 from sekisho.codecs.ebms.writing import soap_fault
 from sekisho.codecs.envelope import Envelope, Wrapping
@@ -150,7 +149,7 @@ class MessageService:
         external = any(one.agreed.external_references for one in partner.profiles)
 
         def work() -> EbMessage:
-            return read(
+            return partner.forms.read(
                 post.content_type, body, tolerances=tolerances, limits=self._limits, external_references=external
             )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from sekisho.codecs.ebms.forms import Forms
 from sekisho.codecs.ebms.signing import Signer, Verifier
 from sekisho.codecs.ebms.values import EbFault, Header, Party
 from sekisho.gateway.ebms_partners import EbmsPartner
@@ -57,6 +58,8 @@ class Known:
     most: int
     tolerances: frozenset[str]
     """What any of them tolerates: which one it is stands inside the message."""
+    forms: Forms = field(default_factory=Forms)
+    """Of the messages that came from here."""
 
     def choose(self, header: Header) -> Profile:
         """The agreement that a message names by CPAId and From. Raises :class:`EbFault` (items 17 and 18)."""

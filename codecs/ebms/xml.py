@@ -20,7 +20,7 @@ from lxml import etree
 from sekisho.codecs.ebms.names import CPA, EB, EB_3, SOAP, SOAP_12
 from sekisho.codecs.ebms.values import EbFault, Limits
 
-__all__ = ["AGREEMENT_SCHEMA", "MESSAGE_SCHEMA", "Schema", "parse", "parse_envelope", "path_of"]
+__all__ = ["AGREEMENT_SCHEMA", "MESSAGE_SCHEMA", "Schema", "is_plain", "parse", "parse_envelope", "path_of"]
 
 _DECLARATION: Final = re.compile(rb"\s*<\?xml[^>]*?\?>")
 _ENCODING: Final = re.compile(rb"""encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
@@ -131,6 +131,11 @@ MESSAGE_SCHEMA: Final = Schema("msg-header-2_0.xsd")
 """SOAP 1.1 and OASIS msg-header-2_0."""
 AGREEMENT_SCHEMA: Final = Schema("cpp-cpa-2_0.xsd")
 """OASIS cpp-cpa-2_0."""
+
+
+def is_plain(document: bytes, charset: str) -> bool:
+    """Whether a document is read as the bytes that it is: UTF-8."""
+    return _as_utf8(document, charset) is document
 
 
 def path_of(element: etree._Element) -> str:

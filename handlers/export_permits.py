@@ -2,7 +2,7 @@
 
 *Strategy.* The change is registered beside the permit (``amendment``: ``items``, ``from`` with the state it goes back
 to, and once applied for ``user``, ``request`` and ``reason``), applied for, examined, and made true or dropped. Who
-may: the 当初申告者, who declared, and the 許可後訂正可能者 he listed by UKT. The permit stands as it was until the approval.
+may: the 当初申告者, who declared, and the 許可後訂正可能者 of his UKT list. The permit stands until the approval.
 
 The steps are official, their business codes are not known: these are ours, of five letters, which no official code has.
 """

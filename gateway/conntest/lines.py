@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Final, Self
@@ -94,7 +94,8 @@ class Lines:
     """The lines of one scenario's parties. An async context manager: its connections end with the block.
 
     ``fetchers`` replace our own collectors, by door; ``ebms`` is the end that ebMS parties speak by where the centre
-    knows one, else one is made that can pull.
+    knows one, else one is made that can pull. ``looked`` are the parties and doors that are looked into besides. What
+    waits at these doors before the block is neither fetched nor counted: it may be somebody's.
     """
 
     def __init__(
@@ -104,8 +105,11 @@ class Lines:
         parties: Mapping[str, Party],
         fetchers: Mapping[str, Fetcher] | None = None,
         ebms: EbmsEnd | None = None,
+        looked: Collection[tuple[str, str]] = (),
     ) -> None:
         self._ebms = ebms
+        self._looked = looked
+        self._before: dict[tuple[str, str], list[str]] = {}
         self._own = contextlib.AsyncExitStack()
         self._target, self._system, self._parties = target, system, parties
         self._fetchers = dict(fetchers or {})
@@ -117,6 +121,11 @@ class Lines:
     async def __aenter__(self) -> Self:
         if self._ebms is None and any(party.line == "ebms" for party in self._parties.values()):
             self._ebms = await self._own.enter_async_context(EbmsEnd(self._system))
+        fetched = [(name, _FETCHED_AT[one.line]) for name, one in self._parties.items() if self._is_fetched(one)]
+        for name, door in {*fetched, *self._looked}:
+            # Who is not let in is told at the step that needs it; by ebMS nobody can look without taking.
+            with contextlib.suppress(LineError, ValueError):
+                self._before[name, door] = await self.collector(name, door).waiting()
         return self
 
     async def __aexit__(
@@ -198,6 +207,14 @@ class Lines:
             waiting.cancel()
             await asyncio.gather(waiting, *visits, return_exceptions=True)
 
+    async def waiting(self, name: str, door: str, password: str | None = None) -> int:
+        """How many letters wait for a party at a door that were not there before. Raises :class:`LineError`."""
+        collector = self.collector(name, door, password)
+        found = set(await collector.waiting()).difference(self._before.get((name, door), ()))
+        if password is not None:
+            await collector.close()
+        return len(found)
+
     def check(self, name: str) -> None:
         """See that a party's letters can be fetched. Raises ValueError where its door is not known."""
         party = self._parties[name]
@@ -224,6 +241,7 @@ class Lines:
         if name not in self._collectors:
             self._collectors[name] = self.collector(name, door)
         known = self._known.setdefault(name, set())
-        for letter in await self._collectors[name].collect(known):
+        before = self._before.get((name, door), ())
+        for letter in await self._collectors[name].collect(known.union(before)):
             (known.discard if letter.removed else known.add)(letter.name)
             self._system.take_in(letter.content, box=party.address, transport_id=letter.transport_id, line=door)

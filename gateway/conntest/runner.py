@@ -120,7 +120,9 @@ async def run_scenario(
         if watch is not None:
             watch(done)
 
-    async with Lines(target, system, scenario.parties, fetchers, ebms) as lines:
+    first = next(iter(scenario.parties), "")
+    looked = {(step.box or first, step.look) for step in scenario.steps if isinstance(step, Look)}
+    async with Lines(target, system, scenario.parties, fetchers, ebms, looked) as lines:
         run = Run(scenario, system, target, lines, tag, began, len(system.arrivals))
         run.variables |= {"tag": tag, "now": f"{began:%Y%m%d%H%M}", "seq": "000", "ref": reference}
         for number, step in enumerate(scenario.steps, 1):
@@ -212,10 +214,9 @@ def _judged(where: str, yes: str, submission: Submission, refused: str) -> tuple
 
 async def _look(run: Run, step: Look, number: int, title: str) -> StepResult:
     """How many letters wait at a door, and whether it lets in whom it should."""
-    collector = run.lines.collector(step.box or next(iter(run.scenario.parties)), step.look, step.box_password or None)
-    problems: list[Problem] = []
+    name, problems = step.box or next(iter(run.scenario.parties)), list[Problem]()
     try:
-        found = await collector.waiting()
+        found = await run.lines.waiting(name, step.look, step.box_password or None)
     except LineError as error:
         if step.refused != error.stage:
             problems.append(Problem(step.look, f"a refusal at {step.refused}" if step.refused else "to be let in",
@@ -223,10 +224,8 @@ async def _look(run: Run, step: Look, number: int, title: str) -> StepResult:
     else:
         if step.refused:
             problems.append(Problem(step.look, f"a refusal at {step.refused}", "it was let in"))
-        elif step.letters is not None and len(found) != step.letters:
-            problems.append(Problem(step.look, f"{step.letters} letters", f"there are {len(found)}"))
-    if step.box_password:
-        await collector.close()
+        elif step.letters is not None and found != step.letters:
+            problems.append(Problem(step.look, f"{step.letters} letters", f"there are {found}"))
     return StepResult(number, "look", title, Verdict.FAILED if problems else Verdict.PASSED, tuple(problems))
 
 

@@ -1,9 +1,10 @@
 """The demo, ``sekisho send`` and ``sekisho conntest`` as people run them: the real command, its output, exit code."""
 
 import json
+import os
 import subprocess
 import unicodedata
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,14 @@ from .exchange import ROOT, SETTINGS
 in_module_loop = pytest.mark.asyncio(loop_scope="module")
 
 
-def sekisho(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
+def sekisho(
+    *arguments: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run the command from another folder than the checkout's."""
-    done = subprocess.run([*PROGRAM, *arguments], input=stdin, capture_output=True, timeout=60, check=False, cwd="/")
+    done = subprocess.run(
+        [*PROGRAM, *arguments], input=stdin, capture_output=True, timeout=60, check=False, cwd="/",
+        env=os.environ | dict(environment or {}),
+    )  # fmt: skip
     return subprocess.CompletedProcess(
         done.args, done.returncode, done.stdout.decode("utf-8"), done.stderr.decode("utf-8")
     )
@@ -58,8 +64,35 @@ def test_the_demo_shows_every_exchange_and_ends_well() -> None:
     for shown in ("A0004", "A0008", "A0001", "S9004-KND", "保税運送申告番号", "5WHSE1@SMTP.WAREHOUSE", "WHS001"):
         assert shown in done.stdout
     assert "\x1b" not in done.stdout
-    assert "SAMPLE01" not in done.stdout
     assert max(map(columns, exchanges.splitlines())) <= 100
+    check_lines(done.stdout.partition("The same by every line")[2])
+    for secret in ("SAMPLE0", "BOXPASS", "PRIVATE KEY"):
+        assert secret not in done.stdout
+
+
+def check_lines(shown: str) -> None:
+    """Every line's exchange, then one thread a conversation, with the door that each letter left by."""
+    parts, _, rest = shown.partition("One thread per conversation")
+    said = [line.split()[:2] for line in parts.splitlines() if line.lstrip()[:1] in {"→", "←"}]
+    once = [["→", "CUSCAR"], ["←", "CUSRES"], ["→", "OLA"], ["←", "*SOLA"], ["←", "SAS1360"]]
+    assert said == [*once * 4, ["→", "OLA"]]
+    assert "once more: answer: 200 acknowledged, signed: the first answer again, byte for byte" in parts
+    assert "✓ no second effect" in parts
+    heads = [line.split("of")[1].split()[:3] for line in rest.splitlines() if " by " in line and " of " in line]
+    users = [("1ANACA0A", "two-way"), ("6MLSTD0D", "mail"), ("7SFTPE0E", "sftp"), ("8EBMSF0F", "ebms")]
+    assert heads == [[user, "by", line] for user, line in users for _ in range(2)]
+    left = [line.split("left ")[1] for line in rest.splitlines() if " left " in line]
+    doors = ["BRK001 by smtp-push", "MBX001 by pop3", "SFT001 by sftp", "EBM001 by ebms"]
+    assert left == [door for door in doors for _ in range(3)]
+    assert "came 2 times, done once" in rest
+
+
+def test_the_demo_needs_nobody_elses_programs() -> None:
+    """From a bare checkout: where there is no curl and no sftp, our own clients do it, and that is said."""
+    done = sekisho("demo", environment={"PATH": "/nonexistent"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("our own client") == 3
+    check_lines(done.stdout.partition("The same by every line")[2])
 
 
 def test_the_demo_fails_when_a_reply_is_not_as_expected(tmp_path: Path) -> None:

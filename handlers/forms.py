@@ -1,9 +1,9 @@
 """Forms whose tables know their items by name only: declaration copies and permits read by line number.
 
 *Strategy.* The short names of such a table are partly ours and differ from one form to the next, the Japanese names do
-not; so a handler offers values under official short names and under names, and the table picks. Where a table's note
-says that a reader fails on a blank amount, 0 is written (layouts, "fill with 0"; "numbers filled" of a whole block), and where it says
-that a reader takes "at least one row", a blank one is.
+not; so a handler offers values under official short names and under names, and the table picks. What a table's notes
+say of its readers is done: a blank amount that one fails on is written 0 ("fill with 0"; "numbers filled" of a whole
+block), and where one takes "at least one row" there is a blank one.
 """
 
 from __future__ import annotations

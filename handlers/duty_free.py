@@ -151,7 +151,7 @@ def declare(message: Message, context: Context) -> Outcome:
     context.schedule.cancel(_DECISION, number)
     if chosen.after is not None:
         context.schedule.at(context.now + chosen.after, _DECISION, number, {"decision": chosen.decision})
-    return Outcome(key=number, outputs=(declaration_copy(number, data, context, SENDER),))
+    return Outcome(key=number, outputs=declaration_copy(number, data, context, SENDER))
 
 
 def _end(number: str, data: Mapping[str, Any], context: Context, to: Sender | Originator) -> tuple[Output, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from sekisho.handlers.declaration_outputs import to_customs_too
 from sekisho.handlers.forms import form, office_name_of
 from sekisho.handlers.kit import SENDER, Context, Originator, Output, Party, Sender
 from sekisho.handlers.tariff import Good, Taxes, security_short, taxes_of, value_in_yen
@@ -128,9 +129,12 @@ def input_copy(number: str, data: Mapping[str, Any], context: Context) -> Output
     return copy("SAD4011", "C", number, data, context)
 
 
-def declaration_copy(number: str, data: Mapping[str, Any], context: Context, to: Sender | Originator) -> Output:
-    """申告控, or the copy of an application for release before the permit where ＢＰ申請事由 is given."""
-    return copy("SAD4041" if data["items"].get("BP") else "SAD4031", "P", number, data, context, to)
+def declaration_copy(
+    number: str, data: Mapping[str, Any], context: Context, to: Sender | Originator
+) -> tuple[Output, ...]:
+    """申告控, or the copy of an application for release before the permit where ＢＰ申請事由 is given; customs' too."""
+    code = "SAD4041" if data["items"].get("BP") else "SAD4031"
+    return tuple(copy(code, "P", number, data, context, one) for one in to_customs_too(to, context))
 
 
 def permit_set(

@@ -132,10 +132,13 @@ def test_customs_ends(house: House) -> None:
 
 
 def test_release_copy(house: House) -> None:
-    """With ＢＰ申請事由 the copy is that of an application for release before the permit, SAD4041."""
+    """With ＢＰ申請事由 the copy is that of an application for release before the permit, SAD4041; customs has one too."""
+    house.business["customs_user"] = "9CSTM"
     house.examinations.by_code["OTC"] = Examination("documents")
     number = house.send("OTA", **draft(BP="01")).key
-    assert codes(house.send("OTC", ICN=number)) == ["SAD4041"]
+    copies = house.send("OTC", ICN=number)
+    assert codes(copies) == ["SAD4041", "SAD4041"]
+    assert copies.outputs[1].to == Party(user_code="9CSTM")
 
 
 def test_change_between(house: House) -> None:

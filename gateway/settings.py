@@ -60,6 +60,10 @@ BUSINESS: Final[dict[str, Any]] = {
     "start_at_arrival": "I",
     "default_office": "",
     "many_lines_over": 1,
+    "customs_trade": "customs",
+    "customs_user": "",
+    "waiting_for_cargo": 100,
+    "overtime_days": 31,
 }
 """What handlers find in ``[business]`` when the file says nothing."""
 

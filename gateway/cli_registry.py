@@ -12,7 +12,17 @@ from msgspec import Struct
 from sekisho.gateway.cli_store import Opened, with_store, writing
 from sekisho.gateway.cli_text import SetupFailed, Unacceptable, echo_json, pairs, table
 from sekisho.gateway.passwords import hash_password
-from sekisho.gateway.registry import CARGO, DOORS, BoxEntry, PlaceEntry, RouteEntry, cargo_record, read_registry
+from sekisho.gateway.registry import (
+    CARGO,
+    DOORS,
+    INVOICE,
+    BoxEntry,
+    PlaceEntry,
+    RouteEntry,
+    cargo_record,
+    invoice_record,
+    read_registry,
+)
 from sekisho.gateway.settings import SettingsError
 from sekisho.mailboxes.letters import Place, Route
 
@@ -195,21 +205,23 @@ def records() -> None:
 
 @records.command("import")
 @click.argument("file")
-@click.option("--replace", "over", is_flag=True, help="Write over cargo that is there already.")
+@click.option("--replace", "over", is_flag=True, help="Write over what is there already.")
 @with_store
 def import_records(there: Opened, /, file: str, *, over: bool) -> None:
-    """Load the [[cargo]] tables of a TOML file (samples/registry.toml shows one); the other tables are checked only."""
+    """Load the [[cargo]] and [[invoice]] tables of a TOML file (samples/registry.toml); the others are checked only."""
     try:
-        cargo = read_registry(Path(file)).cargo
+        registry = read_registry(Path(file))
     except SettingsError as error:
         raise SetupFailed(str(error)) from None
-    if not cargo:
-        raise Unacceptable(f"{file}: no [[cargo]] in it")
+    found = [(CARGO, cargo.key, cargo_record(cargo)) for cargo in registry.cargo]
+    found += [(INVOICE, invoice.key, invoice_record(invoice)) for invoice in registry.invoice]
+    if not found:
+        raise Unacceptable(f"{file}: no [[cargo]] or [[invoice]] in it")
     with writing(there, "records.imported", file) as unit:
-        wanted = [entry for entry in cargo if over or unit.record(CARGO, entry.key) is None]
-        for entry in wanted:
-            unit.put_record(CARGO, entry.key, cargo_record(entry), there.now())
-    left = len(cargo) - len(wanted)
+        wanted = [(kind, key, data) for kind, key, data in found if over or unit.record(kind, key) is None]
+        for kind, key, data in wanted:
+            unit.put_record(kind, key, data, there.now())
+    left = len(found) - len(wanted)
     click.echo(
         f"{len(wanted)} imported" + (f", {left} were there already (--replace writes over them)" if left else "")
     )

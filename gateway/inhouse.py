@@ -13,12 +13,15 @@ This file is the two-way line. The other lines are in ``inhouse_mail``, ``inhous
 from __future__ import annotations
 
 import asyncio
+import base64
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from types import TracebackType
 from typing import Any, Final, Self
+from urllib.parse import quote
 
 from aiosmtpd.smtp import SMTP, Envelope, Session, syntax
 
@@ -90,17 +93,41 @@ def build_request(
     return head[:392] + length + head[398:BODY_START] + body
 
 
-def build_mail(content: bytes, *, sender: str, recipient: str, message_id: str = "") -> bytes:
+def build_mail(
+    content: bytes, *, sender: str, recipient: str, message_id: str = "", files: Sequence[tuple[str, bytes]] = ()
+) -> bytes:
     """The mail around a request as observed senders write it: no Date, no Subject, no space after the colon.
 
-    An EDIFACT interchange goes as application/EDIFACT.
+    An EDIFACT interchange goes as application/EDIFACT. With ``files`` (names and contents) the request is the first
+    part of a multipart mail, and they are the others.
     """
     kind = EDIFACT_TYPE if is_interchange(content) else 'Text/xml;charset="EUC-JP"'
     head = f"From:{sender}\r\nTo:{recipient}\r\nMime-Version:1.0\r\n"
-    head += f"Content-Type:{kind}\r\nContent-Transfer-Encoding:8bit\r\n"
     if message_id:
         head += f"Message-ID:{message_id}\r\n"
-    return head.encode("ascii") + b"\r\n" + content
+    part = f"Content-Type:{kind}\r\nContent-Transfer-Encoding:8bit\r\n"
+    if not files:
+        return (head + part).encode("ascii") + b"\r\n" + content
+    parts = [part.encode("ascii") + b"\r\n" + content, *(_file(name, data) for name, data in files)]
+    boundary = _boundary(parts)
+    head += f'Content-Type:multipart/mixed;boundary="{boundary}"\r\n\r\n'
+    mark = f"--{boundary}".encode("ascii")
+    return head.encode("ascii") + b"".join(mark + b"\r\n" + one + b"\r\n" for one in parts) + mark + b"--\r\n"
+
+
+def _file(name: str, data: bytes) -> bytes:
+    """A file as a part: its name by RFC 2231, its bytes in base64."""
+    head = (
+        "Content-Type:application/octet-stream\r\n"
+        f"Content-Disposition:attachment;filename*=UTF-8''{quote(name, safe='')}\r\n"
+        "Content-Transfer-Encoding:base64\r\n\r\n"
+    )
+    return head.encode("ascii") + base64.encodebytes(data).replace(b"\n", b"\r\n")
+
+
+def _boundary(parts: Sequence[bytes]) -> str:
+    """A boundary that no part holds."""
+    return next(mark for n in count() if not any((mark := f"=_sekisho_{n}").encode() in part for part in parts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The registry file: users, boxes, routes, places, customs offices and cargo that a store begins with.
+"""The registry file: users, boxes, routes, places, offices, cargo and invoices that a store begins with.
 
 *Strategy.* ``registry.toml`` is read as strictly as the settings. :func:`seed` writes what is not in the store yet and
 leaves the rest alone, since after the first start the store is the truth. Entries refer to each other by id; a
@@ -21,8 +21,10 @@ from sekisho.mailboxes.store import Unit
 
 __all__ = [
     "CARGO",
+    "INVOICE",
     "BoxEntry",
     "CargoEntry",
+    "InvoiceEntry",
     "OfficeEntry",
     "PlaceEntry",
     "RegistryFile",
@@ -30,12 +32,14 @@ __all__ = [
     "UserEntry",
     "cargo_record",
     "ensure_box",
+    "invoice_record",
     "read_registry",
     "seed",
 ]
 
 CARGO: Final = "cargo"
 """The kind under which cargo records are kept."""
+INVOICE: Final = "invoice"
 DOORS: Final = ("smtp-push", "pop3", "sftp", "ebms")
 
 _USER_ID: Final = re.compile(r"[A-Z0-9]{8}")
@@ -230,6 +234,27 @@ class CargoEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             _check("arrival_date", self.arrival_date, _DATE, "YYYYMMDD")
 
 
+class InvoiceEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[[invoice]]``: an electronic invoice that the centre has, for IIV and the call-ups of declarations."""
+
+    key: Filled
+    """電子インボイス受付番号, up to 10 characters."""
+    user: str = ""
+    """利用者コード it belongs to."""
+    registered: str = ""
+    """登録年月日, YYYYMMDD."""
+    items: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
+    """What it says, by the short names of IDA's items; rows as a list."""
+
+    def __post_init__(self) -> None:
+        """Check what the types cannot say."""
+        _check("key", self.key, re.compile("[A-Z0-9]{1,10}"), "up to 10 of A-Z and 0-9")
+        if self.user:
+            _check("user", self.user, re.compile("[A-Z0-9]{5}"), "5 of A-Z and 0-9")
+        if self.registered:
+            _check("registered", self.registered, _DATE, "YYYYMMDD")
+
+
 class RegistryFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A whole ``registry.toml``."""
 
@@ -239,6 +264,7 @@ class RegistryFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     place: tuple[PlaceEntry, ...] = ()
     office: tuple[OfficeEntry, ...] = ()
     cargo: tuple[CargoEntry, ...] = ()
+    invoice: tuple[InvoiceEntry, ...] = ()
 
 
 def read_registry(path: Path | str) -> RegistryFile:
@@ -263,6 +289,7 @@ def _doubles(registry: RegistryFile) -> list[str]:
         ("place", "code", [entry.code for entry in registry.place]),
         ("office", "code", [entry.code for entry in registry.office]),
         ("cargo", "key", [entry.key for entry in registry.cargo]),
+        ("invoice", "key", [entry.key for entry in registry.invoice]),
     ]
     for table, key, values in keyed:
         first: dict[str, int] = {}
@@ -313,6 +340,9 @@ def seed(unit: Unit, path: Path | str, hasher: Callable[[str], str], now_us: int
     cargo = [entry for entry in registry.cargo if unit.record(CARGO, entry.key) is None]
     for record in cargo:
         unit.put_record(CARGO, record.key, cargo_record(record), now_us)
+    invoices = [entry for entry in registry.invoice if unit.record(INVOICE, entry.key) is None]
+    for invoice in invoices:
+        unit.put_record(INVOICE, invoice.key, invoice_record(invoice), now_us)
     return {
         "user": len(users),
         "box": len(boxes),
@@ -320,12 +350,19 @@ def seed(unit: Unit, path: Path | str, hasher: Callable[[str], str], now_us: int
         "place": len(places),
         "office": len(offices),
         "cargo": len(cargo),
+        "invoice": len(invoices),
     }
 
 
 def cargo_record(entry: CargoEntry) -> dict[str, Any]:
     """The business record of a cargo: its fields by name, the key among them."""
     return structs.asdict(entry) | {"containers": list(entry.containers)}
+
+
+def invoice_record(entry: InvoiceEntry) -> dict[str, Any]:
+    """The business record of an invoice."""
+    items = {name: value if isinstance(value, str) else list(value) for name, value in entry.items.items()}
+    return {"user_code": entry.user, "registered_at": entry.registered, "items": items}
 
 
 def ensure_box(unit: Unit, box: str, hostname: str) -> bool:

@@ -64,6 +64,13 @@ BUSINESS: Final[dict[str, Any]] = {
     "customs_user": "",
     "waiting_for_cargo": 100,
     "overtime_days": 31,
+    "release_needs_permit": True,
+    "attached_file_bytes": 10 * 1024 * 1024,
+    "attached_files": 100,
+    "attached_bytes": 100 * 1024 * 1024,
+    "ledger_rows": 2000,
+    "management_days": 7,
+    "management_rows": 4000,
 }
 """What handlers find in ``[business]`` when the file says nothing."""
 

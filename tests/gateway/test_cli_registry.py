@@ -193,7 +193,7 @@ def test_records_are_imported_listed_and_shown(data: Path, tmp_path: Path) -> No
     assert "SMPU0000027 SMPU0000032" in done(sekisho("records", "show", "SMPLBL0002", "--data", data)).out
     assert done(sekisho("records", "list", "--kind", "nothing", "--data", data)).out == "no records of kind nothing\n"
     again = sekisho("records", "import", REGISTRY, "--data", data)
-    assert again.out.startswith("0 imported, 5 were there")
+    assert again.out.startswith("0 imported, 6 were there")
 
 
 def test_stops_are_added_listed_and_removed(data: Path) -> None:

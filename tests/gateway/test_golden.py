@@ -2,8 +2,8 @@
 
 A case is a folder ``samples/<business code>/<case>``: ``request.txt``, ``reply-1.txt`` ... and ``case.toml``, which
 says who sends it (``from``), into which box each reply comes, and which common items and items (``any``) may differ
-from run to run. ``before`` names cases that are sent first; such a case, and one with ``fresh``, has a gateway of its
-own, so that the numbers it is given are the first ones.
+from run to run. ``files`` names files of the folder that go along. ``before`` names cases that are sent first; such a
+case, and one with ``fresh``, has a gateway of its own, so that the numbers it is given are the first ones.
 """
 
 import tomllib
@@ -48,7 +48,9 @@ async def exchange(name: str, system: InHouseSystem, target: Target) -> list[Arr
     """Send a case's request; what came after it until its replies were there, and no longer than 10 s."""
     case = read_case(name)
     known = len(system.arrivals)
-    mail = build_mail((SAMPLES / name / "request.txt").read_bytes(), sender=case["from"], recipient=target.centre)
+    files = [(file, (SAMPLES / name / file).read_bytes()) for file in case.get("files", ())]
+    request = (SAMPLES / name / "request.txt").read_bytes()
+    mail = build_mail(request, sender=case["from"], recipient=target.centre, files=files)
     submission = await submit(target.host, target.port, mail, sender=case["from"], recipient=target.centre)
     assert submission.accepted, submission
     await system.wait(lambda arrivals: len(arrivals) >= known + len(case["reply"]), 10)

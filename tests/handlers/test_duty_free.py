@@ -132,7 +132,7 @@ def test_customs_ends(house: House) -> None:
 
 
 def test_release_copy(house: House) -> None:
-    """With ＢＰ申請事由 the copy is that of an application for release before the permit, SAD4041; customs has one too."""
+    """With ＢＰ申請事由 the copy is SAD4041, of an application for release; customs has one too."""
     house.business["customs_user"] = "9CSTM"
     house.examinations.by_code["OTC"] = Examination("documents")
     number = house.send("OTA", **draft(BP="01")).key

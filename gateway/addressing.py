@@ -12,6 +12,7 @@ from typing import NamedTuple
 from sekisho.gateway.directory import Directory
 from sekisho.handlers import Originator, Party
 from sekisho.handlers.kit import Sender
+from sekisho.handlers.routes import third_party
 from sekisho.mailboxes.letters import Account, Box
 from sekisho.mailboxes.store import View
 
@@ -53,11 +54,28 @@ class Addressing:
             box, user, form = self._user_box(view, to.user_id, output_code), to.user_id, "Z"
         else:
             user, form = self._party(view, to), "C"
-            box = self._user_box(view, user, output_code) if user else None
+            box = self._third_party_box(view, user, output_code) if user else None
         if box is not None:
             return Addressee(box, user, form)
         operators = self._operators_box(view)
         return Addressee(operators, user, form, stray=True) if operators else None
+
+    def all_of(
+        self, view: View, to: Sender | Originator | Party, account: Account, output_code: str
+    ) -> list[Addressee | None]:
+        """The addressee of an output as :meth:`of` finds it, then those of its copies (同報先)."""
+        first = self.of(view, to, account, output_code)
+        if first is None or first.stray:
+            return [first]
+        boxes = [self._directory.box(view, name) for name in self._directory.copies(view, first.user, output_code)]
+        further = [first._replace(box=box) for box in boxes if box is not None and box.id != first.box.id]
+        return [first, *further]
+
+    def _third_party_box(self, view: View, user_code: str, output_code: str) -> Box | None:
+        """What others cause goes where the user has set it for that (EXC), else as all its outputs of that code."""
+        name = self._directory.route(view, third_party(user_code), output_code)
+        box = self._directory.box(view, name) if name else None
+        return box or self._user_box(view, user_code, output_code)
 
     def _party(self, view: View, to: Party) -> str:
         if to.user_code:

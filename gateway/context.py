@@ -18,10 +18,10 @@ from sekisho.gateway.directory import Directory, Hours
 from sekisho.gateway.examinations import ExaminationRule, ExaminationsOf
 from sekisho.gateway.passwords import Passwords
 from sekisho.handlers.kit import STEPS, Attached, Context, User
-from sekisho.mailboxes.letters import Account, LetterQuery
+from sekisho.mailboxes.letters import Account, LetterQuery, Route
 from sekisho.mailboxes.store import Unit
 
-__all__ = ["AccountsOf", "AttachmentsOf", "Contexts", "NumbersOf", "RecordsOf", "ScheduleOf", "WaitingOf"]
+__all__ = ["AccountsOf", "AttachmentsOf", "Contexts", "NumbersOf", "RecordsOf", "RoutesOf", "ScheduleOf", "WaitingOf"]
 
 ACTIVE, TEMPORARY = "active", "temporary"
 _REMEMBERED = 3
@@ -88,6 +88,11 @@ class AccountsOf:
         """Whether it is an in-house-system ID."""
         account = self._unit.account(user_id)
         return account is not None and account.in_house
+
+    def specialist(self, user_id: str) -> bool:
+        """Whether it is an ID of a 通関士."""
+        account = self._unit.account(user_id)
+        return account is not None and account.specialist
 
     def used_before(self, user_id: str, password: str) -> bool:
         """Whether it is one of the last three passwords."""
@@ -194,6 +199,35 @@ class ScheduleOf:
         self._unit.cancel_timers(kind, key)
 
 
+class RoutesOf:
+    """The destinations of one 利用者コード in one unit."""
+
+    __slots__ = ("_directory", "_unit", "_user_code")
+
+    def __init__(self, unit: Unit, directory: Directory, user_code: str) -> None:
+        self._unit, self._directory, self._user_code = unit, directory, user_code
+
+    def boxes(self) -> Sequence[str]:
+        """Boxes of its IDs, and those that its destinations name already: an operator gave it these."""
+        own = [account.box for account in self._unit.accounts() if account.user_code == self._user_code]
+        return sorted({box for box in (*own, *(box for _, _, box in self.listed())) if box})
+
+    def listed(self) -> Sequence[tuple[str, str, str]]:
+        """Its destinations by key and code."""
+        mine = self._user_code
+        return [(one.user, one.output, one.box) for one in self._unit.routes() if one.user.startswith(mine)]
+
+    def put(self, key: str, output_code: str, box: str) -> None:
+        """Write a destination."""
+        self._unit.put_route(Route(key, output_code, box))
+        self._directory.forget()
+
+    def delete(self, key: str, output_code: str) -> bool:
+        """Remove a destination."""
+        self._directory.forget()
+        return self._unit.delete_route(key, output_code)
+
+
 class AttachmentsOf:
     """The files of one envelope."""
 
@@ -271,4 +305,5 @@ class Contexts:
             aviation=aviation,
             examinations=ExaminationsOf(self._examinations, account.id),
             attachments=AttachmentsOf(files),
+            routes=RoutesOf(unit, self._directory, account.user_code),
         )

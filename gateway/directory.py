@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from sekisho.gateway.clock import from_us
+from sekisho.handlers.routes import COPY, EVERY, third_party
 from sekisho.mailboxes.letters import Account, Box, Office, Place, Route, Window
 from sekisho.mailboxes.store import View
 
@@ -24,6 +25,7 @@ _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 @dataclass(slots=True)
 class _Tables:
     routes: dict[tuple[str, str], Route]
+    copies: dict[str, list[Route]]
     windows: list[Window]
     offices: dict[str, Office]
 
@@ -98,8 +100,15 @@ class Directory:
 
     def _read(self, view: View) -> _Tables:
         if self._tables is None:
+            routes = view.routes()
+            copies: dict[str, list[Route]] = {}
+            for route in routes:
+                user_code, copy, _ = route.user.partition(COPY)
+                if copy:
+                    copies.setdefault(user_code, []).append(route)
             self._tables = _Tables(
-                {(route.user, route.output): route for route in view.routes()},
+                {(route.user, route.output): route for route in routes},
+                copies,
                 [*self._planned, *view.windows()],
                 {office.code: office for office in view.offices()},
             )
@@ -113,12 +122,22 @@ class Directory:
         found = routes.get((user, output_code)) or routes.get((user[:5], output_code))
         return found.box if found else ""
 
+    def copies(self, view: View, user: str, output_code: str) -> list[str]:
+        """The boxes that get a copy of an output of a user ID or a 利用者コード, by their keys."""
+        copies = self._read(view).copies
+        if not copies:
+            return []
+        return [route.box for route in copies.get(user[:5], ()) if route.output in (EVERY, output_code)]
+
     def routed_boxes(self, view: View, user_id: str) -> list[str]:
         """Every box that a route of this user ID or its 利用者コード names."""
         routes = self._read(view).routes
         if not routes:
             return []
-        return sorted({route.box for (user, _), route in routes.items() if user in (user_id, user_id[:5])})
+        code = user_id[:5]
+        wanted = (user_id, code, third_party(code))
+        mine = {route.box for (user, _), route in routes.items() if user in wanted}
+        return sorted(mine | {route.box for route in self._read(view).copies.get(code, ())})
 
     def stop(self, view: View, business_code: str, at: int) -> Window | None:
         """The stop that holds for a business at this moment (``""``: for the whole service); None if it runs."""

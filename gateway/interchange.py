@@ -298,20 +298,22 @@ class InterchangeWay:
                 raise KeyError(f"no table {output.layout or output.code}")
             subject = outcome.key if output.subject is None else output.subject
 
-            put_letter(
-                run.unit,
-                done,
-                self._addressing.of(run.unit, output.to, account, output.code.rstrip()),
-                partial(_with_header, output=output, body=layout.encode(output.values), subject=subject, at=received),
-                number=run.number,
-                part=part,
-                business_code=code,
-                output_code=output.code,
-                kind=output.kind,
-                subject=subject,
-                now_us=run.now_us,
-            )
-            part += 1
+            body = layout.encode(output.values)
+            for to in self._addressing.all_of(run.unit, output.to, account, output.code.rstrip()):
+                put_letter(
+                    run.unit,
+                    done,
+                    to,
+                    partial(_with_header, output=output, body=body, subject=subject, at=received),
+                    number=run.number,
+                    part=part,
+                    business_code=code,
+                    output_code=output.code,
+                    kind=output.kind,
+                    subject=subject,
+                    now_us=run.now_us,
+                )
+                part += 1
         return done.letters, part
 
     def _acknowledged(self, run: _Run, partner: Partner, account: Account, message: Message) -> None:

@@ -226,14 +226,14 @@ class Pipeline:
             to = self._addressing.reply(unit, account, code.rstrip())
             self._put(way, unit, done, part, code, "R", to, f"{first} {outcome.key}".rstrip(), body, now_us)
         for output in outcome.outputs:
-            part += 1
             code = output.code.ljust(7)
-            to = self._addressing.of(unit, output.to, account, output.code.rstrip())
-            if to is not None and output.text:
-                to = to._replace(form="K")
             subject = outcome.key if output.subject is None else output.subject
             tags = _tags_of(unit, output.to.request) if isinstance(output.to, Originator) else None
-            self._put(way, unit, done, part, code, output.kind, to, subject, self._body(output), now_us, tags)
+            body = self._body(output)
+            for to in self._addressing.all_of(unit, output.to, account, output.code.rstrip()):
+                part += 1
+                to_ = to._replace(form="K") if to is not None and output.text else to
+                self._put(way, unit, done, part, code, output.kind, to_, subject, body, now_us, tags)
         return done
 
     def _refused(self, way: _Way, refusal: Refusal, unit: Unit, now_us: int) -> Processed:

@@ -20,7 +20,7 @@ from sekisho.gateway.context import Contexts
 from sekisho.gateway.directory import Directory
 from sekisho.gateway.intake import reopened
 from sekisho.gateway.outbox import Processed, put_letter
-from sekisho.handlers.kit import STEPS, Originator, Output, Sender
+from sekisho.handlers.kit import STEPS, Originator, Output, Party, Sender
 from sekisho.mailboxes.letters import Account, Event, Timer
 from sekisho.mailboxes.store import StoreError, Unit
 
@@ -68,8 +68,10 @@ class StepWay:
         outcome = decide(timer.key, timer.data.get("data", {}), context)
         part = max((letter.part for letter in unit.letters_of(request)), default=-1)
         for output in outcome.outputs:
-            part += 1
-            self._put(output, outcome.key, account, request, part, timer, unit, done)
+            to = Originator(account.id, request) if isinstance(output.to, Sender) else output.to
+            for addressee in self._addressing.all_of(unit, to, account, output.code.rstrip()):
+                part += 1
+                self._put(output, addressee, to, outcome.key, request, part, timer, unit, done)
         detail = f"{timer.kind} {timer.key}"
         unit.add_event(Event(timer.due_at, "schedule", "step.run", request, None, detail))
         log.info("step.run", step=timer.kind, key=timer.key, letters=len(outcome.outputs))
@@ -77,15 +79,15 @@ class StepWay:
     def _put(
         self,
         output: Output,
+        addressee: Addressee | None,
+        to: Originator | Party,
         key: str,
-        account: Account,
         request: int,
         part: int,
         timer: Timer,
         unit: Unit,
         done: Processed,
     ) -> None:
-        to = Originator(account.id, request) if isinstance(output.to, Sender) else output.to
         table = output.layout or output.code.rstrip()
         body = charset.encode(output.text) if output.text else self._table(table).encode(output.values)
         subject = key if output.subject is None else output.subject
@@ -114,7 +116,7 @@ class StepWay:
         put_letter(
             unit,
             done,
-            self._addressing.of(unit, to, account, output.code.rstrip()),
+            addressee,
             content,
             number=request,
             part=part,

@@ -17,6 +17,7 @@ from sekisho.codecs.layout import Layout, Value
 from sekisho.codecs.message import Catalogue, Message
 from sekisho.codecs.reading import Record
 from sekisho.codecs.results import Refusal, ResultCode
+from sekisho.handlers.routes import NoRoutes, Routes
 
 if TYPE_CHECKING:
     from sekisho.codecs.edifact.model import Message as EdifactMessage
@@ -42,6 +43,7 @@ __all__ = [
     "Output",
     "Party",
     "Records",
+    "Routes",
     "Schedule",
     "Sender",
     "User",
@@ -167,6 +169,10 @@ class Accounts(Protocol):
 
     def in_house(self, user_id: str) -> bool:
         """Whether it is an ID for in-house systems (自社システム用)."""
+        ...
+
+    def specialist(self, user_id: str) -> bool:
+        """Whether it is an ID of a 通関士."""
         ...
 
     def used_before(self, user_id: str, password: str) -> bool:
@@ -311,6 +317,7 @@ class Context:
     aviation: bool = False
     examinations: Examinations = field(default_factory=_Simple)
     attachments: Attachments = field(default_factory=_NoFiles)
+    routes: Routes = field(default_factory=NoRoutes)
 
 
 Decide = Callable[[Message, Context], Outcome]

@@ -6,6 +6,7 @@ from sekisho.gateway.addressing import Addressee, Addressing
 from sekisho.gateway.directory import Directory
 from sekisho.handlers import SENDER, Originator, Party
 from sekisho.handlers.kit import Sender
+from sekisho.handlers.routes import EVERY, copy_to, third_party
 from sekisho.mailboxes.letters import Account, Box, Place, Route
 from sekisho.mailboxes.memory import MemoryStore
 from sekisho.mailboxes.store import Store
@@ -73,3 +74,41 @@ def test_not_even_operators(store: Store) -> None:
         assert account is not None
         found: Addressee | None = Addressing(Directory(), "NO SUCH BOX").reply(view, account, "SAS1360")
     assert found is None
+
+
+def test_third_party_outputs_have_a_destination_of_their_own(store: Store) -> None:
+    """What others cause (EXC) goes where the user has set it for that; what he asks for does not (naccs-edi 5, UOC)."""
+    with store.transaction() as unit:
+        unit.put_box(Box("OUTSIDE", "OUTSIDE@X.EXAMPLE", ()))
+        unit.put_route(Route(third_party("1ANAC"), "SAS0411", "OUTSIDE"))
+    way = Addressing(Directory(), "OPERATORS")
+    with store.view() as view:
+        account = view.account("1ANACA0A")
+        assert account is not None
+        found = [way.of(view, to, account, "SAS0411") for to in (Party(user_code="1ANAC"), SENDER)]
+        assert [one.box.id for one in found if one] == ["OUTSIDE", "BROKER"]
+
+
+def test_copies_go_beside_the_usual_box(store: Store) -> None:
+    """同報先: every output, or one code, to a further box too; never twice to the same one, never of what strayed."""
+    with store.transaction() as unit:
+        unit.put_route(Route(copy_to("1ANAC", "PERMITS"), EVERY, "PERMITS"))
+        unit.put_route(Route(copy_to("1ANAC", "STORE"), "SAS1360", "STORE"))
+        unit.put_route(Route(copy_to("8NOBX", "STORE"), EVERY, "STORE"))
+    way = Addressing(Directory(), "OPERATORS")
+    with store.view() as view:
+        account, lost = view.account("1ANACA0A"), view.account("8NOBXA0A")
+        assert account is not None
+        assert lost is not None
+
+        def boxes(account: Account, output: str) -> list[tuple[str, str]]:
+            found = way.all_of(view, SENDER, account, output)
+            return [(one.box.id, one.form) for one in found if one]
+
+        assert boxes(account, "SAS1360") == [("BROKER", "Q"), ("PERMITS", "Q"), ("STORE", "Q")]
+        assert boxes(account, "SAS0371") == [("BROKER", "Q"), ("PERMITS", "Q")]
+        sibling = view.account("1ANACA0B")
+        assert sibling is not None
+        assert boxes(sibling, "SAF0010") == [("PERMITS", "Q")], "its route leads there already"
+        assert boxes(lost, "SAS0371") == [("OPERATORS", "Q")]
+        assert Directory().routed_boxes(view, "1ANACA0A") == ["MINE", "PERMITS", "STORE"]

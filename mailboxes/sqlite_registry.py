@@ -35,7 +35,8 @@ _BOX_AGAIN: Final = (
     " keys = excluded.keys, secret = excluded.secret"
 )
 _COLLECT: Final = (
-    "UPDATE reply SET delivered_at = ?, door = ?"
+    "UPDATE reply SET delivered_at = ?, door = ?, due_at = NULL,"
+    " last_outcome = CASE WHEN due_at IS NULL AND attempts = 0 THEN last_outcome ELSE 'delivered' END"
     " WHERE id = ? AND box = ? AND delivered_at IS NULL AND deleted_at IS NULL"
 )
 _SENT: Final = (
@@ -124,10 +125,7 @@ class SqliteRegistry(SqliteView):
     # Letters at the doors, and what is said of requests
     def collect(self, letters: Sequence[int], box: str, door: str, at: int) -> list[int]:
         self._fresh()
-        gone = [number for number in letters if self._write(_COLLECT, at, door, number, box).rowcount]
-        for number in gone:
-            self._run("UPDATE outbox SET next_at = NULL, last_outcome = 'delivered' WHERE reply_id = ?", (number,))
-        return gone
+        return [number for number in letters if self._write(_COLLECT, at, door, number, box).rowcount]
 
     def set_answer(self, request: int, answer: bytes) -> None:
         self._fresh()

@@ -36,6 +36,8 @@ from sekisho.mailboxes.store import Conflict, StoreError
 
 __all__ = ["Counters", "SqliteUnit"]
 
+# The driver binds whole numbers, texts and bytearrays as they are; for bytes and None it first looks for an adapter,
+# which costs more than the binding. So bytes go in as bytearrays, and what is missing as 0 or '' and nullif().
 _BLOB: Final = "INSERT INTO blob (id, digest, size, bytes) VALUES (?, ?, ?, ?)"
 _SHARED: Final = f"SELECT id FROM blob WHERE digest = ? AND size >= {SHARED_SIZE:d}"  # noqa: S608 - a constant
 _LANE: Final = (
@@ -47,28 +49,25 @@ _MESSAGE: Final = (
     "INSERT INTO message (id, lane, seq, idem, transport, principal, received_at, peer, sender, recipient, wrapping,"
     " content_type, transport_id, user_id, business_code, carry, input_id, parent, content_digest, content_tag, state,"
     " attempts, result, key, done_at, blob_id, conversation, answer)"
-    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,nullif(?, 0),?,nullif(?, 0),?,?,?,?,nullif(?, 0),?,?,nullif(?, ''))"
 )
 _REPLY: Final = (
     "INSERT INTO reply (id, message_id, part, box, uid, user_id, business_code, output_code, kind, form, subject,"
-    " created_at, blob_id) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    " created_at, due_at, blob_id) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,nullif(?, 0),?)"
 )
-_OUTBOX: Final = "INSERT INTO outbox (reply_id, channel, next_at) VALUES (?, 'push', ?)"
 _EVENT: Final = "INSERT INTO event (at, actor, kind, message_id, reply_id, detail) VALUES (?,?,?,?,?,?)"
 _FINISH: Final = (
     "UPDATE message SET state = ?, result = ?, key = ?, done_at = ?, attempts = attempts + 1 WHERE id = ? AND state = 0"
 )
 _MARK: Final = (
-    "INSERT INTO outbox (reply_id, channel, attempts, next_at, last_outcome, last_error)"
-    " SELECT id, 'other', 1, CASE WHEN deleted_at IS NULL THEN ? END, ?, ? FROM reply WHERE id = ?"
-    " ON CONFLICT (reply_id) DO UPDATE SET attempts = attempts + 1, next_at = excluded.next_at,"
-    " last_outcome = excluded.last_outcome, last_error = excluded.last_error"
+    "UPDATE reply SET due_at = CASE WHEN deleted_at IS NULL THEN nullif(?1, 0) END, attempts = attempts + 1,"
+    " last_outcome = ?2, last_error = ?3,"
+    " door = CASE WHEN delivered_at IS NULL AND ?4 IS NOT NULL THEN ?5 ELSE door END,"
+    " delivered_at = coalesce(delivered_at, ?4) WHERE id = ?6"
 )
 _HASTEN: Final = (
-    "INSERT INTO outbox (reply_id, channel, next_at)"
-    " SELECT r.id, 'push', ? FROM reply r JOIN mailbox x ON x.box = r.box"
-    " WHERE r.id = ? AND x.pushes = 1 AND r.deleted_at IS NULL"
-    " ON CONFLICT (reply_id) DO UPDATE SET attempts = 0, next_at = excluded.next_at, last_outcome = ''"
+    "UPDATE reply SET due_at = ?, attempts = 0, last_outcome = '' WHERE id = ? AND deleted_at IS NULL"
+    " AND EXISTS (SELECT 1 FROM mailbox x WHERE x.box = reply.box AND x.pushes = 1)"
 )
 _OFFER: Final = (
     "UPDATE reply SET delivered_at = NULL, door = '' WHERE id = ? AND deleted_at IS NULL"
@@ -166,7 +165,8 @@ class SqliteUnit(SqliteRegistry):
 
     def enter(self, savepoint: _Savepoint) -> None:
         """Begin one; called by the savepoint."""
-        self._alive()
+        if self._ended or self._broken:
+            self._alive()
         savepoint.lengths = (len(self._requests), len(self._finishes), len(self._letters), len(self._events))
         self._savepoints.append(savepoint)
 
@@ -274,8 +274,8 @@ class SqliteUnit(SqliteRegistry):
             rows.append((
                 number, r.lane, seq, r.idem or f"#{number}", r.transport, r.principal, r.received_at, r.peer, r.sender,
                 r.recipient, r.wrapping, r.content_type, r.transport_id, r.user_id, r.business_code, r.carry,
-                r.input_id, r.parent, content_digest, tag(content_digest) if r.comparable else None, state, attempts,
-                result, key, done_at, blob, r.conversation, r.answer or None,
+                r.input_id, r.parent or 0, bytearray(content_digest), tag(content_digest) if r.comparable else 0, state,
+                attempts, result, key, done_at or 0, blob, r.conversation, r.answer or "",
             ))  # fmt: skip
         self._write_all(_LANE, [(lane, *values) for lane, values in lanes.items()])
         self._write_all(_MESSAGE, rows)
@@ -307,20 +307,16 @@ class SqliteUnit(SqliteRegistry):
         del self._letters[:count]
         boxes: dict[str, int] = {}
         rows = []
-        due = []
         blobs = self._blobs((digest, x.content) for _, _, digest, x in gathered)
         for blob, (number, uid, _digest, x) in zip(blobs, gathered, strict=True):
             boxes[x.box] = uid + 1
             self._parts.discard((x.request, x.part))
-            if x.due_at is not None:
-                due.append((number, x.due_at))
             rows.append((
                 number, x.request, x.part, x.box, uid, x.user_id, x.business_code, x.output_code, x.kind, x.form,
-                x.subject, x.created_at, blob,
+                x.subject, x.created_at, x.due_at or 0, blob,
             ))  # fmt: skip
         self._write_all("UPDATE mailbox SET uid_next = ? WHERE box = ?", [(uid, box) for box, uid in boxes.items()])
         self._write_all(_REPLY, rows)
-        self._write_all(_OUTBOX, due)
 
     def _blobs(self, gathered: Iterable[tuple[bytes, bytes]]) -> list[int]:
         """Write bytes with their digests and give their row numbers. Large ones that are there are not written."""
@@ -337,7 +333,7 @@ class SqliteUnit(SqliteRegistry):
                 number = row[0] if row else shared.get(digest)
             if number is None:
                 number = shared[digest] = counters.blob = counters.blob + 1
-                rows.append((number, digest, len(content), content))
+                rows.append((number, bytearray(digest), len(content), bytearray(content)))
             numbers.append(number)
         self._write_all(_BLOB, rows)
         return numbers
@@ -466,12 +462,15 @@ class SqliteUnit(SqliteRegistry):
     def mark(self, marks: Iterable[Mark]) -> None:
         self._fresh()
         self._ready()
-        gathered = list(marks)
-        _check_text(*(mark.text for mark in gathered))
-        rows = [(None if m.outcome == "delivered" else m.due_at, m.outcome, m.text, m.number) for m in gathered]
+        rows: list[tuple[Any, ...]] = []
+        for number, outcome, at, due_at, text, door in marks:
+            if not text.isascii():
+                _check_text(text)
+            if outcome == "delivered":
+                rows.append((0, outcome, text, at, door, number))
+            else:
+                rows.append((due_at or 0, outcome, text, None, door, number))
         self._write_all(_MARK, rows)
-        delivered = [(m.at, m.door, m.number) for m in gathered if m.outcome == "delivered"]
-        self._write_all("UPDATE reply SET delivered_at = ?, door = ? WHERE id = ? AND delivered_at IS NULL", delivered)
 
     def hasten(self, letters: Sequence[int], at: int) -> None:
         self._fresh()
@@ -482,8 +481,8 @@ class SqliteUnit(SqliteRegistry):
     def delete_letters(self, letters: Sequence[int], at: int) -> None:
         self._fresh()
         for number in letters:
-            self._write("UPDATE reply SET deleted_at = ? WHERE id = ? AND deleted_at IS NULL", at, number)
-            self._write("UPDATE outbox SET next_at = NULL WHERE reply_id = ?", number)
+            sql = "UPDATE reply SET deleted_at = ?, due_at = NULL WHERE id = ? AND deleted_at IS NULL"
+            self._write(sql, at, number)
 
     # The rest
     def add_event(self, event: Event) -> None:

@@ -40,16 +40,15 @@ _REQUEST: Final = (
 )
 _LETTER: Final = (
     "SELECT r.id, r.message_id, r.part, r.box, r.uid, r.user_id, r.business_code, r.output_code, r.kind, r.form,"
-    " r.subject, b.size, b.digest, r.created_at, r.delivered_at, r.deleted_at, o.next_at, coalesce(o.attempts, 0),"
-    " coalesce(o.last_outcome, ''), coalesce(o.last_error, ''), r.door"
-    " FROM reply r JOIN blob b ON b.id = r.blob_id LEFT JOIN outbox o ON o.reply_id = r.id"
+    " r.subject, b.size, b.digest, r.created_at, r.delivered_at, r.deleted_at, r.due_at, r.attempts,"
+    " r.last_outcome, r.last_error, r.door FROM reply r JOIN blob b ON b.id = r.blob_id"
 )
 # Letter.state, said in SQL.
 _STATE: Final = (
     "CASE WHEN r.deleted_at IS NOT NULL THEN 'deleted' WHEN r.delivered_at IS NOT NULL THEN 'delivered'"
-    " WHEN coalesce(o.last_outcome, '') = '' THEN 'waiting'"
-    " WHEN o.last_outcome = 'unknown' AND o.next_at IS NOT NULL THEN 'unknown'"
-    " WHEN o.last_outcome IN ('refused', 'unknown') OR o.next_at IS NULL THEN 'failed' ELSE 'waiting' END"
+    " WHEN r.last_outcome = '' THEN 'waiting'"
+    " WHEN r.last_outcome = 'unknown' AND r.due_at IS NOT NULL THEN 'unknown'"
+    " WHEN r.last_outcome IN ('refused', 'unknown') OR r.due_at IS NULL THEN 'failed' ELSE 'waiting' END"
 )
 _ACCOUNT: Final = (
     "SELECT id, password_hash, password_state, former, former_state, history, trade, specialist, in_house, mail_from,"
@@ -68,7 +67,7 @@ _SENT: Final = (
     " FROM ebms_sent"
 )
 _EVENT: Final = "SELECT at, actor, kind, message_id, reply_id, detail, id FROM event"
-_DUE: Final = " FROM outbox o JOIN reply r ON r.id = o.reply_id JOIN mailbox x ON x.box = r.box WHERE x.pushes = 1"
+_DUE: Final = " FROM reply r INDEXED BY reply_due JOIN mailbox x ON x.box = r.box WHERE x.pushes = 1"
 
 
 def dump(value: object) -> str:
@@ -280,20 +279,19 @@ class SqliteView:
         self._fresh()
         # Numbers first: what is excluded is in somebody's hands and need not be read again.
         skip = f" AND x.box NOT IN ({','.join('?' * len(but_boxes))})" if but_boxes else ""
-        sql = f"SELECT o.reply_id{_DUE} AND o.next_at <= ?{skip} ORDER BY o.next_at, o.reply_id LIMIT ?"
+        sql = f"SELECT r.id{_DUE} AND r.due_at <= ?{skip} ORDER BY r.due_at, r.id LIMIT ?"
         rows = self._all(sql, now, *but_boxes, max(limit, 0) + len(exclude))
         found = [row[0] for row in rows if row[0] not in exclude]
         row_sql = (
-            "SELECT r.id, r.box, r.uid, x.uid_validity, r.created_at, o.next_at, o.attempts, b.bytes"
-            " FROM reply r JOIN outbox o ON o.reply_id = r.id JOIN mailbox x ON x.box = r.box"
-            " JOIN blob b ON b.id = r.blob_id WHERE r.id = ?"
+            "SELECT r.id, r.box, r.uid, x.uid_validity, r.created_at, r.due_at, r.attempts, b.bytes"
+            " FROM reply r JOIN mailbox x ON x.box = r.box JOIN blob b ON b.id = r.blob_id WHERE r.id = ?"
         )
         letters = (self._one(row_sql, number) for number in found[: max(limit, 0)])
         return [Dispatch(*letter) for letter in letters if letter]
 
     def next_due(self) -> int | None:
         self._fresh()
-        sql = f"SELECT o.next_at{_DUE} AND o.next_at IS NOT NULL ORDER BY o.next_at LIMIT 1"
+        sql = f"SELECT r.due_at{_DUE} AND r.due_at IS NOT NULL ORDER BY r.due_at LIMIT 1"
         row = self._one(sql)
         return None if row is None else int(row[0])
 

@@ -137,6 +137,7 @@ Table(
     Column("keys", Text, nullable=False, server_default=text("'[]'")),  # JSON list of public keys
     _text("secret"),
 )
+_DUE: Final = text("due_at IS NOT NULL")
 _UNDELIVERED: Final = text("delivered_at IS NULL AND deleted_at IS NULL")
 Table(
     "reply",
@@ -157,26 +158,16 @@ Table(
     Column("deleted_at", BigInteger),
     _text("door"),
     Column("blob_id", BigInteger, ForeignKey("blob.id"), nullable=False, index=True),
+    # What the push door makes of it. In the row itself: what is sent at once needs no second one.
+    Column("due_at", BigInteger),  # null: finished, or never due
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    _text("last_outcome"),
+    _text("last_error"),
     UniqueConstraint("message_id", "part"),
     UniqueConstraint("box", "uid"),
     Index("reply_undelivered", "box", "output_code", sqlite_where=_UNDELIVERED, postgresql_where=_UNDELIVERED),
+    Index("reply_due", "due_at", "id", sqlite_where=_DUE, postgresql_where=_DUE),
     **_NEVER_AGAIN,
-)
-_DUE: Final = text("next_at IS NOT NULL")
-Table(
-    # One row a letter that was ever due or tried: it leaves by one push door.
-    "outbox",
-    metadata,
-    Column("reply_id", _NUMBER, ForeignKey("reply.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
-    _text("channel"),
-    Column("attempts", Integer, nullable=False, server_default=text("0")),
-    Column("next_at", BigInteger),  # null: finished
-    _text("last_outcome"),
-    _text("last_error"),
-    Column("owner", Text),
-    Column("lease_until", BigInteger),
-    _int("fence"),
-    Index("outbox_due", "next_at", "reply_id", sqlite_where=_DUE, postgresql_where=_DUE),
 )
 Table(
     # An ebMS message that carries a letter: every attempt sends these bytes, and its Acknowledgment names it.

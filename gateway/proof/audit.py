@@ -48,7 +48,7 @@ def drained(folder: Path) -> bool:
     try:
         row = connection.execute(
             "SELECT (SELECT count(*) FROM message WHERE state = 0)"
-            " + (SELECT count(*) FROM outbox WHERE next_at IS NOT NULL)"
+            " + (SELECT count(*) FROM reply WHERE due_at IS NOT NULL)"
         ).fetchone()
     finally:
         connection.close()
@@ -103,9 +103,9 @@ class _Audit:
             for row in connection.execute("SELECT id, lane, state FROM message WHERE state <> 1"):
                 self.bad("request not processed", f"request {row['id']} of {row['lane']} has state {row['state']}")
             letters = connection.execute(
-                "SELECT m.carry, r.message_id, r.part, r.box, r.uid, r.output_code, r.delivered_at, o.next_at,"
+                "SELECT m.carry, r.message_id, r.part, r.box, r.uid, r.output_code, r.delivered_at, r.due_at,"
                 " (SELECT result FROM message WHERE id = r.message_id) AS result"
-                " FROM reply r JOIN message m ON m.id = r.message_id LEFT JOIN outbox o ON o.reply_id = r.id"
+                " FROM reply r JOIN message m ON m.id = r.message_id"
                 " ORDER BY r.box, r.uid"
             )
             self.rows = [dict(row) for row in letters]
@@ -135,7 +135,7 @@ class _Audit:
         for row in self.rows:
             have[row["carry"]].append(row["output_code"])
             uids[row["box"]].append(row["uid"])
-            if row["delivered_at"] is None or row["next_at"] is not None:
+            if row["delivered_at"] is None or row["due_at"] is not None:
                 self.bad("reply not delivered", f"{row['box']} uid {row['uid']}")
             request = self.requests.get(row["carry"])
             if request is not None and row["box"] != box(request.sender):

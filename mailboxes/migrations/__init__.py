@@ -16,7 +16,7 @@ from sekisho.mailboxes.store import StoreError, UnknownSchema
 
 __all__ = ["SCHEMA_VERSION", "SHARED_SIZE", "check", "upgrade", "version"]
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 """The schema this release works on; PRAGMA user_version of a SQLite file, the number of the last migration."""
 
 

@@ -141,8 +141,7 @@ def _swap_effects(folder: Path) -> None:
 
 
 def _drop_a_letter(folder: Path) -> None:
-    _store(folder, "DELETE FROM outbox WHERE reply_id = (SELECT id FROM reply WHERE uid = 2 LIMIT 1)",
-           "DELETE FROM reply WHERE id = (SELECT id FROM reply WHERE uid = 2 LIMIT 1)")  # fmt: skip
+    _store(folder, "DELETE FROM reply WHERE id = (SELECT id FROM reply WHERE uid = 2 LIMIT 1)")
 
 
 def _undeliver(folder: Path) -> None:

@@ -44,7 +44,7 @@ def test_the_migrations_make_what_the_tables_say(tmp_path: Path) -> None:
             # Alembic writes table options and column order in other lines, not in other words.
             texts.append({name: sorted((sql or "").replace(",", " ").split()) for name, sql in rows})
     assert texts[0] == texts[1]
-    assert {"blob", "lane", "message", "reply", "outbox", "mailbox", "event", "seal"} <= set(texts[0])
+    assert {"blob", "lane", "message", "reply", "mailbox", "event", "seal"} <= set(texts[0])
 
 
 def test_the_tables_can_be_said_to_postgresql() -> None:
@@ -173,6 +173,8 @@ def test_a_store_of_the_first_release_is_upgraded(tmp_path: Path) -> None:
             " x'00', 0, 1);"
             "INSERT INTO reply (message_id, part, box, uid, created_at, delivered_at, blob_id)"
             " VALUES (1, 0, 'B1', 1, 2, 3, 1), (1, 1, 'B1', 2, 2, NULL, 1);"
+            "INSERT INTO outbox (reply_id, attempts, next_at, last_outcome, last_error)"
+            " VALUES (1, 1, NULL, 'delivered', '250 yes'), (2, 2, 9, 'deferred', '451 no');"
             "UPDATE sqlite_sequence SET seq = 7 WHERE name = 'message';"
         )
     with pytest.raises(UnknownSchema, match="sekisho db upgrade"):
@@ -181,6 +183,9 @@ def test_a_store_of_the_first_release_is_upgraded(tmp_path: Path) -> None:
     store = _open(path)
     with store.view() as view:
         assert [(letter.uid, letter.door) for letter in view.letters_of(1)] == [(1, "smtp-push"), (2, "")]
+        tried = [(x.due_at, x.attempts, x.last_outcome, x.last_error) for x in view.letters_of(1)]
+        assert tried == [(None, 1, "delivered", "250 yes"), (9, 2, "deferred", "451 no")]
+        assert [(d.number, d.due_at, d.attempts) for d in view.due(9, 5)] == [(2, 9, 2)]
         box = view.box("B1")
         assert box is not None
         assert (box.keys, box.secret, box.pushes) == ((), "", True)

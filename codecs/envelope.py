@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from sekisho.codecs.results import ResultCode
 
@@ -39,9 +40,8 @@ class Attachment:
     content: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """One transmission as it came in.
+class Envelope(NamedTuple):
+    """One transmission as it came in; a named tuple, because one is built for every message.
 
     ``transport`` is the listener's name (``two-way``); ``received_at`` an aware time in UTC; ``peer`` the other side's
     ``host:port``; ``sender`` and ``recipient`` the addresses of the transport (SMTP: MAIL FROM and RCPT TO without

@@ -260,7 +260,7 @@ def build_reply_header(
     if not echo:
         carry, input_id, index = b" " * 26, b" " * 10, b" " * 100
     business = header[3:8]
-    if not header.isascii() or _CONTROL.search(header):
+    if not header.isascii() or not header.decode("ascii").isprintable():
         business = _printable(business, 5)
         carry, input_id, index = _printable(carry, 26), _printable(input_id, 10), _printable(index, 100)
     return b"   %b%b%-64b%40b%b%-3b%-1b%-1b   %b%b%-1b%28b%06d\r\n" % (

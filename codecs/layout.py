@@ -104,6 +104,7 @@ class Layout:
         self.most_bytes = sum(sizes)
         self.row_bytes = sum(item.size + 2 for item in last.items) if self.open_ended else 0
         self.fixed_bytes = self.most_bytes - self.row_bytes * last.repeat
+        self._flat = tuple((item.id, item.size, item.kind) for item in self.items if item.repeat == 1)
 
     def __repr__(self) -> str:
         return f"Layout({self.name!r}, {len(self.items)} items)"
@@ -145,9 +146,12 @@ class Layout:
         Missing items are blank; the last block gets as many rows as its longest list, every other block all its
         rows. Raises :class:`EncodeError`, also for an id that the table does not have.
         """
-        unknown = values.keys() - self._by_id.keys()
-        if unknown:
+        if not values.keys() <= self._by_id.keys():
+            unknown = values.keys() - self._by_id.keys()
             raise EncodeError(min(unknown), None, f"{self.name} has no such item")
+        quick = self._encode_flat(values) if len(self._flat) == len(self.items) else None
+        if quick is not None:
+            return quick
         lists: dict[str, Sequence[Value]] = {}
         single: dict[str, Value] = {}
         for id_, value in values.items():
@@ -174,6 +178,20 @@ class Layout:
                     cells = lists.get(item.id, ())
                     texts.append(written(item, cells[row] if row < len(cells) else None, row + 1))
         return self.join(texts)
+
+    def _encode_flat(self, values: Mapping[str, Value | Sequence[Value]]) -> bytes | None:
+        """The body of a table without repeating blocks from plain texts that fit; None for anything else."""
+        out = []
+        for id_, size, kind in self._flat:
+            text = values.get(id_, "")
+            if type(text) is not str or len(text) > size or (kind == "n0" and text):
+                return None
+            out.append(text.rjust(size) if kind == "n" else text.ljust(size))
+        out.append("")
+        body = "\r\n".join(out)
+        if not body.isascii() or body.count("\n") != len(out) - 1 or body.count("\r") != len(out) - 1:
+            return None
+        return body.encode("ascii")
 
     def join(self, texts: Sequence[str]) -> bytes:
         """A body from texts in wire order (as :func:`written` gives them): padded to full width, CRLF after each."""

@@ -7,12 +7,12 @@ that finds something raises :class:`Refusal` with its code. Nothing here changes
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Final, Protocol
 
 from sekisho.codecs.envelope import Envelope
 from sekisho.codecs.header import Header, check_header
 from sekisho.codecs.results import Deviation, Refusal, ResultCode
+from sekisho.gateway.clock import from_us
 from sekisho.gateway.directory import Directory
 from sekisho.handlers import Handler
 from sekisho.mailboxes.letters import Account
@@ -96,7 +96,7 @@ class Admission:
         if account.password_state == "temporary" and not (handler is not None and handler.while_temporary):
             raise Refusal([ResultCode("U0001")], "state")
 
-    def business(self, view: View, code: str, handler: Handler | None, now: datetime, now_us: int) -> Handler:
+    def business(self, view: View, code: str, handler: Handler | None, now_us: int) -> Handler:
         """Known A0001; allowed now: the stop's code, or U0002 outside the hours of the business."""
         if handler is None:
             raise Refusal([ResultCode("A0001")], "business")
@@ -104,7 +104,7 @@ class Admission:
         if stop is not None:
             raise Refusal([ResultCode(stop.code)], "hours")
         if handler.opens is not None and handler.closes is not None:
-            at = now.time()
+            at = from_us(now_us).time()
             if not handler.opens <= at < handler.closes:
                 raise Refusal([ResultCode("U0002")], "hours")
         return handler

@@ -31,6 +31,8 @@ _REMEMBERED = 3
 class RecordsOf:
     """Business records of one unit."""
 
+    __slots__ = ("_directory", "_now_us", "_unit")
+
     def __init__(self, unit: Unit, directory: Directory, now_us: int) -> None:
         self._unit, self._directory, self._now_us = unit, directory, now_us
 
@@ -263,6 +265,9 @@ class Contexts:
         self._environment, self._catalogue, self._business = environment, catalogue, business
         self._unit: Unit | None = None
         self._shared: tuple[NumbersOf, AccountsOf, Hours]
+        self._forgotten = -1
+        self._users: dict[str, tuple[Account, User, WaitingOf, ExaminationsOf, RoutesOf]] = {}
+        """What the messages of one user have in common, in one batch."""
 
     def make(
         self,
@@ -279,31 +284,43 @@ class Contexts:
 
         ``business_code`` and ``aviation`` are of EDIFACT messages.
         """
-        boxes = [box for box in (account.box, *self._directory.routed_boxes(unit, account.id)) if box]
-        if self._unit is not unit:  # the messages of a batch have these in common
-            self._unit = unit
+        if self._unit is not unit or self._forgotten != self._directory.forgotten:
+            self._unit, self._forgotten = unit, self._directory.forgotten
+            self._users.clear()
+            # The messages of a batch have these in common.
             self._shared = (
                 NumbersOf(unit, self._number_text),
                 AccountsOf(unit, self._directory, self._passwords),
                 Hours(self._directory, unit),
             )
         numbers, accounts, hours = self._shared
+        known = self._users.get(account.id)
+        if known is None or known[0] is not account:
+            boxes = [box for box in (account.box, *self._directory.routed_boxes(unit, account.id)) if box]
+            known = self._users[account.id] = (
+                account,
+                User(account.id, account.trade, account.specialist, account.in_house),
+                WaitingOf(unit, list(dict.fromkeys(boxes))),
+                ExaminationsOf(self._examinations, account.id),
+                RoutesOf(unit, self._directory, account.user_code),
+            )
+        _, user, waiting, examinations, routes = known
         return Context(
-            user=User(account.id, account.trade, account.specialist, account.in_house),
-            now=from_us(now_us),
-            environment=self._environment,
-            request=request,
-            records=RecordsOf(unit, self._directory, now_us),
-            numbers=numbers,
-            accounts=accounts,
-            waiting=WaitingOf(unit, list(dict.fromkeys(boxes))),
-            hours=hours,
-            schedule=ScheduleOf(unit, account.id, request),
-            catalogue=self._catalogue,
-            business=self._business,
-            business_code=business_code,
-            aviation=aviation,
-            examinations=ExaminationsOf(self._examinations, account.id),
-            attachments=AttachmentsOf(files),
-            routes=RoutesOf(unit, self._directory, account.user_code),
+            user,
+            from_us(now_us),
+            self._environment,
+            request,
+            RecordsOf(unit, self._directory, now_us),
+            numbers,
+            accounts,
+            waiting,
+            hours,
+            ScheduleOf(unit, account.id, request),
+            self._catalogue,
+            self._business,
+            business_code,
+            aviation,
+            examinations,
+            AttachmentsOf(files),
+            routes,
         )

@@ -35,10 +35,13 @@ class Directory:
 
     def __init__(self, planned: tuple[Window, ...] = ()) -> None:
         self._planned = planned
+        self.forgotten = 0
+        """How often: what was made of its answers holds as long as this does."""
         self.forget()
 
     def forget(self) -> None:
         """Drop everything remembered: somebody wrote to the registry."""
+        self.forgotten += 1
         self._accounts: dict[str, Account | None] = {}
         self._codes: dict[str, bool] = {}
         self._owners: dict[str, list[str]] = {}

@@ -49,8 +49,14 @@ class _Plain:
     def __call__(self, logger: Any, name: str, event: structlog.typing.EventDict) -> str:  # noqa: ANN401 - structlog's
         if "exc_info" in event or "stack_info" in event or "exception" in event:
             return str(self._full(logger, name, event))
-        head = f"{event.pop('timestamp')} [{event.pop('level'):<9}] {event.pop('event'):<30}"
-        return " ".join([head, *[f"{key}={_shown(value)}" for key, value in sorted(event.items())]])
+        out = [f"{event.pop('timestamp')} [{event.pop('level'):<9}] {event.pop('event'):<30}"]
+        for key in sorted(event):
+            value = event[key]
+            if type(value) is int or (type(value) is str and value.isalnum()):
+                out.append(f"{key}={value}")
+            else:
+                out.append(f"{key}={_shown(value)}")
+        return " ".join(out)
 
 
 def _shown(value: object) -> str:
@@ -80,8 +86,8 @@ def info_lines(log: Any, event: str, lines: list[dict[str, Any]]) -> None:  # no
         for line in lines:
             log.info(event, **line)
         return
-    stamp = _Bulk.stamp
-    out = [render(None, "info", stamp(None, "info", line | {"event": event, "level": "info"})) for line in lines]
+    stamp = _Bulk.stamp(None, "info", {})["timestamp"]  # one moment: they became true with one commit
+    out = [render(None, "info", {"timestamp": stamp, "level": "info", "event": event, **line}) for line in lines]
     out.append("")
     sys.stderr.write("\n".join(out))
     sys.stderr.flush()

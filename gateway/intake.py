@@ -59,6 +59,8 @@ class Taken:
     business_code: str = ""
     again: tuple[int, ...] = ()
     slow: bool = False
+    comparable: bool = False
+    """The transport gave it no id, and its business changes something: the tag rule holds for it."""
 
 
 class Sender(NamedTuple):
@@ -97,7 +99,8 @@ class Intake:
         """What :meth:`take` said of a request that is in the journal already."""
         sender = self.sender(envelope)
         receipt = Receipt(Verdict.ACCEPTED, number=number)
-        return Taken(receipt, number, sender.lane, sender.user_id, sender.business_code, slow=sender.slow)
+        comparable = not envelope.transport_id and self._kind_of(sender.business_code) in CHANGING
+        return Taken(receipt, number, sender.lane, sender.user_id, sender.business_code, (), sender.slow, comparable)
 
     def reopened(self, unit: Unit, number: int) -> Envelope:
         """The envelope of a journalled request, as its first run saw it. Raises StoreError if the journal lacks it."""
@@ -120,14 +123,11 @@ class Intake:
                 len(content) > SLOW_BYTES,
             )
         text = content[:264].decode("ascii", "replace")
-        user_id = _ascii(text[29:37].rstrip())
-        return Sender(
-            _lane(envelope, user_id),
-            user_id,
-            _ascii(text[3:8].rstrip(" ")),
-            _ascii(text[CARRY].rstrip()),
-            _ascii(text[INPUT_ID].rstrip()),
-        )
+        user_id, code = text[29:37].rstrip(), text[3:8].rstrip(" ")
+        carry, input_id = text[CARRY].rstrip(), text[INPUT_ID].rstrip()
+        if not (text.isascii() and text.isprintable()):
+            user_id, code, carry, input_id = _ascii(user_id), _ascii(code), _ascii(carry), _ascii(input_id)
+        return Sender(_lane(envelope, user_id), user_id, code, carry, input_id)
 
     def take(self, envelope: Envelope, unit: Unit, now_us: int, sender: Sender) -> Taken:
         """Journal an envelope, or recognise it; ``sender`` is what :meth:`sender` said of it."""
@@ -141,33 +141,17 @@ class Intake:
         else:
             idem = ""
             comparable = self._kind_of(business_code) in CHANGING
+        received_at = to_us(envelope.received_at)
         number = unit.journal(
-            NewRequest(
-                lane=lane,
-                idem=idem,
-                transport=envelope.transport,
-                principal=envelope.principal,
-                received_at=to_us(envelope.received_at),
-                peer=envelope.peer,
-                sender=envelope.sender,
-                recipient=envelope.recipient,
-                raw=envelope.raw,
-                content=envelope.content,
-                wrapping=envelope.wrapping.value,
-                content_type=envelope.content_type,
-                transport_id=envelope.transport_id,
-                user_id=user_id,
-                business_code=business_code,
-                carry=carry,
-                input_id=input_id,
-                parent=envelope.parent,
-                conversation=envelope.conversation,
-                answer=envelope.answer,
-                comparable=comparable,
+            NewRequest(  # by position: two dozen names cost as much as the rest of it
+                lane, idem, envelope.transport, envelope.principal, received_at, envelope.peer, envelope.sender,
+                envelope.recipient, envelope.raw, envelope.content, envelope.wrapping.value, envelope.content_type,
+                envelope.transport_id, user_id, business_code, carry, input_id, envelope.parent,
+                envelope.conversation, envelope.answer, comparable,
             )
-        )
+        )  # fmt: skip
         receipt = Receipt(Verdict.ACCEPTED, f"accepted as {number}", number)
-        return Taken(receipt, number, lane, user_id, business_code, slow=slow)
+        return Taken(receipt, number, lane, user_id, business_code, (), slow, comparable)
 
     def _known(self, number: int, digest: str, envelope: Envelope, unit: Unit, now_us: int) -> Taken:
         """The same transport id again: the same answer and the same replies, or a conflict."""
@@ -194,8 +178,7 @@ class Intake:
             return None
         first = None
         if (
-            not envelope.transport_id
-            and self._kind_of(taken.business_code) in CHANGING
+            taken.comparable
             and (content[CARRY].strip() or content[INPUT_ID].strip())
         ):
             since = to_us(envelope.received_at) - self._window_us

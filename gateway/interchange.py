@@ -284,7 +284,7 @@ class InterchangeWay:
             raise Refusal([ResultCode("A0001")], "business")
         handler = self._handler_of(code) or Handler(code, answer)
         step.state(account, handler)
-        step.business(unit, code, handler, from_us(now_us), now_us)
+        step.business(unit, code, handler, now_us)
         step.right(account, code)
 
     def _outputs(self, run: _Run, outcome: Outcome, account: Account, code: str) -> tuple[list[Dispatch], int]:

@@ -40,20 +40,20 @@ class Lanes:
         self._messages, self._bytes_most, self._kept_most = messages, bytes_most, kept_most
         self._lanes: dict[str, _Lane] = {}
         self._ready: deque[str] = deque()
-        self._kept = 0
+        self._kept = self._count = 0
 
     def clear(self) -> None:
         """Forget everything: the journal has it."""
         self._lanes.clear()
         self._ready.clear()
-        self._kept = 0
+        self._kept = self._count = 0
 
     def __contains__(self, name: str) -> bool:
         return name in self._lanes
 
     def __len__(self) -> int:
         """Requests that wait, in all lanes; may be called from any thread."""
-        return sum(len(lane.waiting) for lane in list(self._lanes.values()))
+        return self._count
 
     @property
     def ready(self) -> bool:
@@ -79,6 +79,7 @@ class Lanes:
             self._kept += size
         lane.waiting.append(Waiting(number, size, envelope))
         lane.bytes += size
+        self._count += 1
         if len(lane.waiting) == 1 and not lane.blocked:
             self._ready.append(name)
 
@@ -92,6 +93,7 @@ class Lanes:
         lane = self._lanes[name]
         gone = lane.waiting.popleft()
         lane.bytes -= gone.size
+        self._count -= 1
         if gone.envelope is not None:
             self._kept -= gone.size
         if lane.waiting:

@@ -14,7 +14,9 @@ from sekisho.gateway.clock import from_us
 __all__ = ["Letterhead"]
 
 _REMEMBERED: Final = 10_000
-"""Header sizes kept: two a box."""
+"""Header sizes kept: two a box; and heads kept: one a box and second."""
+_PLACE: Final = "<\x7f>"
+"""Where a head that is kept has its Message-ID: no address holds this character."""
 
 
 class Letterhead:
@@ -23,6 +25,7 @@ class Letterhead:
     def __init__(self, sender: str, hostname: str) -> None:
         self.sender = sender
         self._domain = sender.rpartition("@")[2] or hostname
+        self._around: dict[tuple[str, int, bool], tuple[bytes, bytes]] = {}
         self._sizes: dict[tuple[str, str, int, bool], int] = {}
 
     def message_id(self, box: str, uid_validity: int, uid: int) -> str:
@@ -41,14 +44,23 @@ class Letterhead:
         is_interchange: bool,
     ) -> bytes:
         """A letter as a mail to ``address``: CRLF lines, not dot-stuffed. ``created_at`` in microseconds, UTC."""
-        return build_mail(
-            sender=self.sender,
-            recipient=address,
-            message_id=self.message_id(box, uid_validity, uid),
-            date=from_us(created_at),
-            content=content,
-            content_type=EDIFACT_TYPE if is_interchange else NACCS_TYPE,
-        )
+        # The letters of one second to one address differ in their Message-ID only.
+        key = (address, created_at // 1_000_000, is_interchange)
+        around = self._around.get(key)
+        if around is None:
+            if len(self._around) >= _REMEMBERED:
+                self._around.clear()
+            whole = build_mail(
+                sender=self.sender,
+                recipient=address,
+                message_id=_PLACE,
+                date=from_us(created_at),
+                content=b"",
+                content_type=EDIFACT_TYPE if is_interchange else NACCS_TYPE,
+            )
+            before, _, behind = whole.partition(_PLACE.encode("ascii"))
+            around = self._around[key] = (before, behind)
+        return b"%b%b%b%b" % (around[0], self.message_id(box, uid_validity, uid).encode("ascii"), around[1], content)
 
     def size(
         self, *, address: str, box: str, uid_validity: int, uid: int, size: int, created_at: int, is_interchange: bool

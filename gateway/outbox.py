@@ -66,19 +66,9 @@ def put_letter(
         log.warning("output.strayed", request=number, output_code=output_code, user=to.user)
     data = content(to)
     due = now_us if to.box.pushes else None
+    code = business_code if business_code.isascii() else ""
     letter = NewLetter(
-        request=number,
-        part=part,
-        box=to.box.id,
-        user_id=to.user,
-        business_code=business_code if business_code.isascii() else "",
-        output_code=output_code.rstrip(),
-        kind=kind,
-        form=to.form,
-        subject=subject,
-        content=data,
-        created_at=now_us,
-        due_at=due,
+        number, part, to.box.id, to.user, code, output_code.rstrip(), kind, to.form, subject, data, now_us, due
     )
     stored = unit.add_letter(letter)
     if due is not None:

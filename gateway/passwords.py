@@ -45,15 +45,16 @@ class Passwords:
     """Remembers which passwords were verified against which hash. All methods may be called from any thread."""
 
     def __init__(self, remembered: int = REMEMBERED) -> None:
-        self._key = secrets.token_bytes(32)
+        self._keyed = hashlib.blake2b(key=secrets.token_bytes(32), digest_size=32)
         self._most = remembered
         self._verdicts: OrderedDict[bytes, bool] = OrderedDict()
         self._lock = threading.Lock()
 
     def _digest(self, user_id: str, stored: str, password: str) -> bytes:
         # NUL cannot stand in a user ID or a hash, so no two triples make the same text.
-        text = f"{user_id}\0{stored}\0{password}".encode("utf-8", "surrogatepass")
-        return hashlib.blake2b(text, key=self._key, digest_size=32).digest()
+        keyed = self._keyed.copy()
+        keyed.update(f"{user_id}\0{stored}\0{password}".encode("utf-8", "surrogatepass"))
+        return keyed.digest()
 
     def verify(self, user_id: str, stored: str, password: str) -> bool | None:
         """Right or wrong from memory only, in microseconds; None if it was not verified against this hash."""

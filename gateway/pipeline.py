@@ -43,6 +43,8 @@ __all__ = ["OPERATOR", "Pipeline", "Processed"]
 
 log = structlog.get_logger("sekisho.pipeline")
 _NOTICE_PART = 0
+_REMEMBERED: Final = 1000
+"""Codes whose handlers and notices are remembered: strangers' invented ones must not fill memory."""
 OPERATOR: Final = "operator"
 """The transport of requests that an operator enters on this machine; no listener may have this name."""
 
@@ -102,6 +104,7 @@ class Pipeline:
         )
         self._message_bytes = message_bytes
         self._handlers: dict[str, Handler | None] = {}
+        self._notice_codes: dict[tuple[str, str], str] = {}
         self._interchanges = InterchangeWay(
             partners=partners or Partners(),
             catalogue=catalogue,
@@ -121,7 +124,7 @@ class Pipeline:
     def handler(self, business_code: str) -> Handler | None:
         """The handler of a business code, remembered."""
         if business_code not in self._handlers:
-            if len(self._handlers) > 1000:  # strangers' invented codes must not fill memory
+            if len(self._handlers) > _REMEMBERED:
                 self._handlers.clear()
             self._handlers[business_code] = find(business_code, self._modules, self._generation)
         return self._handlers[business_code]
@@ -173,7 +176,7 @@ class Pipeline:
             step.password(account, header)
         way.handler = self.handler(header.business_code)
         step.state(account, way.handler)
-        way.handler = step.business(unit, header.business_code, way.handler, from_us(now_us), now_us)
+        way.handler = step.business(unit, header.business_code, way.handler, now_us)
         step.right(account, header.business_code)
 
     # 5: body -----------------------------------------------------------------------------------------------------
@@ -282,10 +285,16 @@ class Pipeline:
 
     def _notice_code(self, way: _Way) -> str:
         """``*`` + system letter + business code; ``*CCMSG `` where the failure belongs to no business."""
-        code = way.header.business_code
+        code, system = way.header.business_code, way.header.system
+        known = self._notice_codes.get((code, system))
+        if known is not None:
+            return known
         if not code or not code.isascii() or not code.isalnum() or self.handler(code) is None:
             return "*CCMSG "
-        return f"*{system_letter(code, way.header.system, self._modules)}{code:<5}"
+        if len(self._notice_codes) > _REMEMBERED:
+            self._notice_codes.clear()
+        notice = self._notice_codes[code, system] = f"*{system_letter(code, system, self._modules)}{code:<5}"
+        return notice
 
     def _notice_body(self, outcome: Outcome) -> bytes:
         if outcome.notice_layout:

@@ -9,9 +9,10 @@ house is a Protocol in this file, so the room needs no other but the codecs. A r
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol
 
 from sekisho.codecs.layout import Layout, Value
 from sekisho.codecs.message import Catalogue, Message
@@ -114,8 +115,10 @@ class Output:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+class Outcome(NamedTuple):
     """What a business did. Empty ``results`` is normal end; ``key`` the number it issued or handled.
 
     ``notice`` False leaves the result notice out (an inquiry that succeeds answers with its M output alone).
@@ -128,7 +131,7 @@ class Outcome:
     results: tuple[ResultCode, ...] = ()
     notice: bool = True
     notice_layout: str = ""
-    notice_values: Mapping[str, Value | Sequence[Value]] = field(default_factory=dict)
+    notice_values: Mapping[str, Value | Sequence[Value]] = _NOTHING
     resend: tuple[int, ...] = ()
 
 
@@ -292,8 +295,7 @@ class _NoFiles:
         return ()
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """What a handler may use. ``now`` is Japan time; ``request`` the journal number of the message.
 
     ``received`` is when the request came (電文受信日時); ``business`` the settings table ``[business]`` by name.
@@ -312,12 +314,12 @@ class Context:
     hours: Hours
     schedule: Schedule
     catalogue: Catalogue
-    business: Mapping[str, Any] = field(default_factory=dict)
+    business: Mapping[str, Any] = _NOTHING
     business_code: str = ""
     aviation: bool = False
-    examinations: Examinations = field(default_factory=_Simple)
-    attachments: Attachments = field(default_factory=_NoFiles)
-    routes: Routes = field(default_factory=NoRoutes)
+    examinations: Examinations = _Simple()
+    attachments: Attachments = _NoFiles()
+    routes: Routes = NoRoutes()
 
 
 Decide = Callable[[Message, Context], Outcome]

@@ -213,7 +213,7 @@ class SmtpConnection(SMTP, asyncio.BufferedProtocol):
                 waiting = listener.submit(self._envelope(mail, received_at, plain))
             else:
                 waiting = self._unwrap_and_submit(mail, received_at)
-            future = asyncio.ensure_future(waiting)
+            future = waiting if isinstance(waiting, asyncio.Future) else asyncio.ensure_future(waiting)
         except Exception as error:  # noqa: BLE001 (whatever the house does, the peer gets a reply)
             return listener.incident(error, "smtp.submission_failed").encode("ascii") + b"\r\n"
         if future.done():

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import binascii
-import dataclasses
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import datetime
@@ -342,7 +341,7 @@ class SecureConnection(SmtpConnection):
 
     def _envelope(self, mail: Mail, received_at: datetime, unwrapped: Unwrapped) -> Envelope:
         envelope = super()._envelope(mail, received_at, unwrapped)
-        return dataclasses.replace(envelope, principal=self._session.principal)
+        return envelope._replace(principal=self._session.principal)
 
 
 class _Decrypted(asyncio.Protocol):

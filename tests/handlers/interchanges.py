@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from sekisho.codecs.edifact import read
@@ -45,7 +44,7 @@ def decide(house: House, given: Message, business: str, *, aviation: bool = Fals
     handler = EDIFACT[given.type]
     assert business in handler.codes
     before = dict(house.records.kept)
-    context = replace(house.context(), business_code=business, aviation=aviation)
+    context = house.context()._replace(business_code=business, aviation=aviation)
     try:
         return handler.decide(given, context)
     except Refusal:

@@ -7,19 +7,15 @@ planned declarant and who declared, for the codes of changes are not among the d
 
 from __future__ import annotations
 
-from typing import Final
-
 from sekisho.codecs.message import Message
-from sekisho.codecs.results import Refusal, ResultCode, Rule
+from sekisho.codecs.results import ResultCode, Rule
 from sekisho.handlers.checks import body, stop
 from sekisho.handlers.declaring import apply_change, changeable, register_change
 from sekisho.handlers.import_outputs import input_copy, screen
-from sekisho.handlers.imports import IMPORT
-from sekisho.handlers.kit import Context, Outcome, handles, layout_of, refuse
+from sekisho.handlers.imports import IMPORT, declares
+from sekisho.handlers.kit import Context, Outcome, handles, layout_of
 
 __all__ = ["call_up_change", "declare_change", "register_import_change"]
-
-_NOT_ENTITLED: Final = ResultCode("U0100")
 
 
 @handles("IDD", outputs=("*SIDD", "*AIDD", "SZIDD", "AZIDD"))
@@ -29,11 +25,7 @@ def call_up_change(message: Message, context: Context) -> Outcome:
     Refuses with E9001, U0100, E9005; E9002, E9003, E9004, E9013. Changes nothing.
     """
     number = body(message).text("ICN")
-    try:
-        data, _ = changeable(IMPORT, number, "call up for change", message, context)
-    except Refusal as refusal:
-        results = [_NOT_ENTITLED if one.code == "U9001" else one for one in refusal.results]
-        raise refuse(*results, key=refusal.key) from None
+    data, _ = changeable(IMPORT, number, "call up for change", message, context, not_entitled="U0100")
     code = "AZIDD" if data["system"] == "air" else "SZIDD"
     return Outcome(key=number, outputs=(screen(code, "IDA.in", data.get("pending") or data["items"], context),))
 
@@ -54,7 +46,7 @@ def _missing(code: str, context: Context) -> ResultCode:
     return ResultCode(layout_of(context, f"{code}.in").results.code_for(Rule.MISSING, "ICN"), "ICN")
 
 
-@handles("IDE", outputs=("*SIDE", "*AIDE", "SZIDE", "AZIDE", "SAD1AG2", "AAD1AG2"))
+@handles("IDE", outputs=declares("IDE"))
 def declare_change(message: Message, context: Context) -> Outcome:
     """IDE: declare the registered change; it is examined anew.
 

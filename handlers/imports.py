@@ -45,7 +45,7 @@ from sekisho.handlers.import_outputs import (
 from sekisho.handlers.kit import Context, Originator, Outcome, Output, Sender, handles, refuse
 from sekisho.handlers.states import Machine
 
-__all__ = ["IMPORT", "IMPORT_DECLARATION", "KIND", "Sibling", "cargo_screen", "let_in"]
+__all__ = ["IMPORT", "IMPORT_DECLARATION", "KIND", "Sibling", "cargo_screen", "declares", "let_in"]
 
 KIND: Final = "import-declaration"
 
@@ -123,8 +123,8 @@ def _own_codes(code: str) -> tuple[str, ...]:
     return f"*S{code}", f"*A{code}", f"SZ{code}", f"AZ{code}"
 
 
-def _declares(code: str) -> tuple[str, ...]:
-    """Output codes of a C business."""
+def declares(code: str) -> tuple[str, ...]:
+    """Output codes of a business that declares."""
     return (*_own_codes(code), *_PERMIT_CODES, "SZIDCW", "AZIDCW", "SZINSPI", "AZINSPI", "SZIESET", "AZIESET")
 
 
@@ -298,7 +298,7 @@ def _declare(sibling: Sibling, number: str, condition: str, message: Message, co
     return Outcome(key=number, outputs=outputs)
 
 
-@handles("IDC", outputs=_declares("IDC"))
+@handles("IDC", outputs=declares("IDC"))
 def declare_import(message: Message, context: Context) -> Outcome:
     """IDC: declare what IDA registered: now, at the opening or at the arrival (申告条件).
 
@@ -308,14 +308,14 @@ def declare_import(message: Message, context: Context) -> Outcome:
     return _declare(_PLAIN, record.text("ICN"), record.text("JYO"), message, context)
 
 
-@handles("MWC", outputs=_declares("MWC"))
+@handles("MWC", outputs=declares("MWC"))
 def declare_ex_bond(message: Message, context: Context) -> Outcome:
     """MWC: declare what MWA registered. Refuses as IDC, with U0002 for U9001."""
     record = body(message)
     return _declare(_EX_BOND, record.text("ICN"), record.text("JYO"), message, context)
 
 
-@handles("CTC", outputs=_declares("CTC"))
+@handles("CTC", outputs=declares("CTC"))
 def declare_stores(message: Message, context: Context) -> Outcome:
     """CTC: apply for what CTA registered. Refuses as IDC."""
     record = body(message)
@@ -325,7 +325,7 @@ def declare_stores(message: Message, context: Context) -> Outcome:
 _OF_SWC: Final = {"ICN": "SIC", "JYO": "SJO"}
 
 
-@handles("SWC", outputs=_declares("SWC"))
+@handles("SWC", outputs=declares("SWC"))
 def declare_single_window(message: Message, context: Context) -> Outcome:
     """SWC: declare what SWA registered; the numbers of requests to other ministries are kept and printed.
 

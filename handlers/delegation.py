@@ -1,4 +1,4 @@
-"""Who may act on whose declarations: 申告可能者 (UKY) and 許可後訂正可能者 (UKT), procedures 7.
+"""Who may act on whose declarations: 申告可能者 (UKY), 許可後訂正可能者 (UKT), 照会可能者 (USS), procedures 7.
 
 *Strategy.* A list stands under its owner's 利用者コード and lets the listed user codes do the owner's follow-up
 business; it works in that direction only. :func:`may_act` is the one question that every business asks which acts on
@@ -18,7 +18,8 @@ from sekisho.codecs.message import Message
 from sekisho.codecs.reading import Record
 from sekisho.codecs.results import ResultCode, Rule
 from sekisho.handlers.checks import body, not_twice, numbered, stop
-from sekisho.handlers.kit import Context, Outcome, handles
+from sekisho.handlers.filling import filled
+from sekisho.handlers.kit import Context, Outcome, Output, handles, layout_of, refuse
 
 __all__ = ["DELEGATED", "MOST", "delegates", "may_act", "may_amend_permit"]
 
@@ -42,7 +43,11 @@ MOST: Final = 40
 
 _KIND: Final = "delegation"
 _REPLACE, _ADD, _REMOVE = "9", "5", "1"
-List = Literal["UKY", "UKT"]
+List = Literal["UKY", "UKT", "USS"]
+
+_ASKING: Final = "IEX IEX0W IEU IMO IID IID0W IXX ICT ICG ICG0W IGS IGS0W IIV IMS IHF"
+_INQUIRIES: Final = frozenset(_ASKING.split())
+"""What a 照会可能者 may run: entitled inquirers are official (wire reference 5), which inquiries is ours."""
 
 
 def delegates(owner: str, which: List, context: Context) -> tuple[str, ...]:
@@ -59,6 +64,8 @@ def may_act(context: Context, owner_code: str, planned_declarant_code: str, busi
     caller = context.user.user_code
     declarant = planned_declarant_code or owner_code
     if caller == declarant or (caller == owner_code and business_code not in _OF_PLANNED_DECLARANT):
+        return True
+    if business_code in _INQUIRIES and caller in delegates(declarant, "USS", context):
         return True
     if business_code not in DELEGATED:
         return False
@@ -132,3 +139,22 @@ def register_delegates(message: Message, context: Context) -> Outcome:
 def register_permit_delegates(message: Message, context: Context) -> Outcome:
     """UKT: the same for who may change my export permits; refuses as UKY."""
     return _register("UKT", message, context)
+
+
+# USS, USS11 -----------------------------------------------------------------------------------------------------------
+
+
+@handles("USS", outputs=["*CUSS"], items=_items)
+def register_inquirers(message: Message, context: Context) -> Outcome:
+    """USS: the same for who may ask about my declarations; refuses as UKY."""
+    return _register("USS", message, context)
+
+
+@handles("USS11", outputs=["*CUSS11", "CZUSS11"])
+def call_up_inquirers(message: Message, context: Context) -> Outcome:
+    """USS11: the screen of USS, ready to replace the list. Refuses with U9003 (another company's); changes nothing."""
+    owner = body(message).text("RCD")
+    if owner != context.user.user_code:
+        raise refuse(ResultCode("U9003", "RCD"))
+    values = filled(layout_of(context, "USS.in"), {"KND": _REPLACE, "RCD": list(delegates(owner, "USS", context))})
+    return Outcome(outputs=(Output("CZUSS11", "C", values, layout="USS.in"),))

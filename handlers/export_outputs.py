@@ -20,6 +20,7 @@ from sekisho.handlers.declarations import Declaration, progress
 from sekisho.handlers.filling import filled
 from sekisho.handlers.forms import form
 from sekisho.handlers.kit import SENDER, Context, Originator, Output, Party, Sender, layout_of
+from sekisho.handlers.specialists import specialist_number
 from sekisho.handlers.tariff import value_in_yen
 
 __all__ = [
@@ -95,6 +96,7 @@ def _names(definition: Declaration, number: str, data: Mapping[str, Any], contex
         "申告条件": data.get("declared_as", ""),
         "仕向人名": items.get("CNN", ""),
         "代理人コード": str(data.get("declarant") or data["owner"])[:5],
+        "通関士コード": specialist_number(data, context),
         "通関蔵置場コード": items.get("ST", ""),
         "通関蔵置場名": place[1].upper() if place else "",
         "蔵置税関": office_name(definition, data, context),

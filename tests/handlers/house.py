@@ -74,6 +74,10 @@ class Accounts:
     passwords: dict[str, list[str]] = field(default_factory=dict)
     temporary: dict[str, str] = field(default_factory=dict)
     house: set[str] = field(default_factory=set)
+    specialists: set[str] = field(default_factory=set)
+
+    def specialist(self, user_id: str) -> bool:
+        return user_id in self.specialists
 
     def state(self, user_id: str) -> str | None:
         if user_id in self.temporary:
@@ -182,6 +186,32 @@ class Files:
 
 
 @dataclass
+class Destinations:
+    """Boxes by user ID, and where outputs go by key and output code."""
+
+    owned: dict[str, str] = field(default_factory=dict)
+    kept: dict[tuple[str, str], str] = field(default_factory=dict)
+    user_code: str = ""
+
+    def of(self, user_code: str) -> Destinations:
+        return Destinations(self.owned, self.kept, user_code)
+
+    def boxes(self) -> list[str]:
+        return sorted({box for user, box in self.owned.items() if user.startswith(self.user_code)} | {
+            box for _, _, box in self.listed()
+        })  # fmt: skip
+
+    def listed(self) -> list[tuple[str, str, str]]:
+        return sorted((*key, box) for key, box in self.kept.items() if key[0].startswith(self.user_code))
+
+    def put(self, key: str, output_code: str, box: str) -> None:
+        self.kept[key, output_code] = box
+
+    def delete(self, key: str, output_code: str) -> bool:
+        return self.kept.pop((key, output_code), None) is not None
+
+
+@dataclass
 class House:
     """All of it, and :meth:`send`, which does with a message what the pipeline does around a handler."""
 
@@ -197,6 +227,7 @@ class House:
     schedule: Schedule = field(default_factory=Schedule)
     examinations: Rules = field(default_factory=Rules)
     attachments: Files = field(default_factory=Files)
+    routes: Destinations = field(default_factory=Destinations)
     requests: int = 0
 
     def context(self, step: Planned | None = None) -> Context:
@@ -219,6 +250,7 @@ class House:
             business=self.business,
             examinations=self.examinations,
             attachments=Files() if step else self.attachments,
+            routes=self.routes.of(self.schedule.user.user_code),
         )
 
     def advance(self, until: datetime) -> list[Outcome]:

@@ -126,7 +126,7 @@ def parse_path(argument: bytes) -> tuple[str, Parameters] | None:
     return found[1] or found[2] or "", tuple((name.upper(), value) for name, _, value in pairs)
 
 
-_TURN = 200
+_TURN = 100
 """Commands of one turn: a peer that pipelines thousands must not keep the others waiting; a mail needs three."""
 
 

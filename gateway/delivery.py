@@ -147,7 +147,11 @@ class _Courier:
             await self.wake.wait()
             self.wake.clear()
             while self.queue:
-                batch = [self.queue.popleft() for _ in range(min(_AT_ONCE, len(self.queue)))]
+                if len(self.queue) <= _AT_ONCE:
+                    batch = list(self.queue)
+                    self.queue.clear()
+                else:
+                    batch = [self.queue.popleft() for _ in range(_AT_ONCE)]
                 self.sending = {dispatch.number: dispatch for dispatch in batch}
                 self.queued -= self.sending.keys()
                 try:

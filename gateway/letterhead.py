@@ -60,7 +60,10 @@ class Letterhead:
             )
             before, _, behind = whole.partition(_PLACE.encode("ascii"))
             around = self._around[key] = (before, behind)
-        return b"%b%b%b%b" % (around[0], self.message_id(box, uid_validity, uid).encode("ascii"), around[1], content)
+        message_id = self.message_id(box, uid_validity, uid)
+        if not message_id.isprintable():
+            raise ValueError("a Message-ID that would end its line")
+        return b"%b%b%b%b" % (around[0], message_id.encode("ascii"), around[1], content)
 
     def size(
         self, *, address: str, box: str, uid_validity: int, uid: int, size: int, created_at: int, is_interchange: bool

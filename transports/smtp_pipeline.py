@@ -130,6 +130,7 @@ class _Owed(enum.Enum):
 # Bound once: attribute access on an Enum class is slow enough to show in the cost of a message.
 _TEXT, _MAIL, _RCPT, _DATA, _ANY = _Owed
 _ENVELOPE = (_MAIL, _RCPT, _DATA)
+_NOTHING_TO_SAY = (_MAIL, _RCPT)
 _AFTER_LONE_DOT: tuple[_Owed, ...] = (_ANY, _ANY)
 _AFTER_REFUSED_DATA: tuple[_Owed, ...] = (_ANY,)
 
@@ -250,6 +251,10 @@ class Pipeline(asyncio.Protocol):
     # What a reply leads to
 
     def _reply(self, code: int, line: bytes) -> None:
+        if code == 250 and self._owed and not self._earlier and self._owed[0] in _NOTHING_TO_SAY:
+            self._owed.popleft()  # the usual answer to MAIL or RCPT; DATA is owed behind it
+            self.heard = True
+            return
         text = line.decode("latin-1").rstrip()
         if self._earlier:
             text = f"{code} {self._earlier.decode('latin-1')}{text[4:]}"

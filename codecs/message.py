@@ -113,9 +113,14 @@ class Catalogue:
 
 
 def is_reply(content: bytes, catalogue: Catalogue | None = None) -> bool:
-    """Request or reply (decisions, "Text"): bytes 9-15 hold ``*…`` or a known output code, byte 250 is of RCPMTU."""
+    """Request or reply (decisions, "Text"): bytes 9-15 hold ``*…`` or a known output code, byte 250 is of RCPMTU.
+
+    A management document (宛管形式 K) has no table that could make its output code known; it is a reply all the same.
+    """
     if len(content) < 250 or content[249] not in _KINDS:
         return False
+    if content[363:364] == b"K":
+        return True
     code = content[8:15].decode("ascii", "replace").rstrip()
     return code.startswith("*") or (catalogue is not None and catalogue.knows_output(code))
 

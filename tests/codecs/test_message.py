@@ -279,6 +279,14 @@ def test_a_reply_is_told_by_code_and_kind(code: str, kind: str) -> None:
 def test_everything_else_is_a_request(content: bytes) -> None:
     """Else a request (decisions, Text)."""
     assert not is_reply(content, SHIPPED)
+
+
+def test_a_management_document_is_a_reply() -> None:
+    """宛管形式 K: CSV under an output code that no table knows (wire reference 6.2)."""
+    content = bytearray(reply("CZDLH01", kind="P"))
+    assert not is_reply(bytes(content), SHIPPED)
+    content[363:364] = b"K"
+    assert is_reply(bytes(content), SHIPPED)
     assert read_message(content, SHIPPED).header.direction == "in"
 
 

@@ -9,6 +9,8 @@ import asyncio
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -17,10 +19,10 @@ import msgspec
 
 from sekisho.gateway.cli_send import CENTRE, LISTEN, MAIL_CENTRE, Trusting, trust_options
 from sekisho.gateway.cli_text import SetupFailed
-from sekisho.gateway.clock import Clock
+from sekisho.gateway.clock import JAPAN, Clock
 from sekisho.gateway.conntest.centre import CentreFailed, default_settings, throw_away_centre
 from sekisho.gateway.conntest.reports import write_html, write_junit
-from sekisho.gateway.conntest.runner import Result, Target, run_scenario
+from sekisho.gateway.conntest.runner import Mover, Result, Target, run_scenario
 from sekisho.gateway.conntest.scenario import Party, Scenario, ScenarioError, find_scenario
 from sekisho.gateway.conntest.terminal import print_results, terminal
 from sekisho.gateway.demo import run_demo
@@ -177,19 +179,24 @@ async def _run(
 ) -> list[Result]:
     async with InHouseSystem(catalogue(), ends[0]) as system, EbmsEnd(system, ends[1]) as end:
 
-        async def all_of_them(centre: Target) -> list[Result]:
-            now = Clock().now
+        async def these(some: Sequence[Scenario], centre: Target, clock: str, move: Mover | None) -> list[Result]:
+            now = (Clock(datetime.fromisoformat(clock).replace(tzinfo=JAPAN)) if clock else Clock()).now
             return [
-                await run_scenario(one, system, centre, now=now, order=at, ebms=end)
-                for at, one in enumerate(scenarios)
+                await run_scenario(one, system, centre, now=now, order=at, ebms=end, move=move)
+                for at, one in enumerate(some)
             ]
 
         if target is not None:
-            return await all_of_them(target)
+            return await these(scenarios, target, "", None)
         if settings is None:
             raise RuntimeError("neither a centre to test nor settings to start one")
-        async with throw_away_centre(settings, system.address, ebms=end.url) as centre:
-            return await all_of_them(centre.target)
+        results = []
+        # One centre for all that take it at its own time, one for each that begins at a time of its own.
+        for clock, some in groupby(scenarios, key=lambda one: one.clock):
+            for group in [[one] for one in some] if clock else [list(some)]:
+                async with throw_away_centre(settings, system.address, clock=clock, ebms=end.url) as centre:
+                    results += await these(group, centre.target, clock, centre.move_clock)
+        return results
 
 
 @conntest.command("judge")

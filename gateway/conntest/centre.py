@@ -61,6 +61,17 @@ class RunningCentre:
     log_file: Path
     pid: int
 
+    async def move_clock(self, where: str) -> None:
+        """``sekisho clock``: forwards by ``3d`` or ``1h30m``, or to a Japan time. Raises OSError if it is not moved."""
+        verb = "set" if "T" in where else "advance"
+        args = ("clock", verb, where, "-c", str(self.settings), "--data", str(self.data))
+        process = await asyncio.create_subprocess_exec(
+            *PROGRAM, *args, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+        )
+        _, errors = await process.communicate()
+        if process.returncode:
+            raise OSError(errors.decode(errors="replace").strip())
+
     @property
     def log(self) -> str:
         """What the gateway has written to its log until now."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -22,12 +22,12 @@ from sekisho.gateway.conntest.edifact import answers, judge_interchange
 from sekisho.gateway.conntest.judging import Problem, captured, judge, result_codes
 from sekisho.gateway.conntest.lines import Fetcher, Lines, Target
 from sekisho.gateway.conntest.requests import Missing, Request, Run, written
-from sekisho.gateway.conntest.scenario import Again, Expect, Look, Receiver, Reply, Scenario, Send, Step
+from sekisho.gateway.conntest.scenario import Again, Expect, Look, Move, Receiver, Reply, Scenario, Send, Step
 from sekisho.gateway.inhouse import Arrival, InHouseSystem, Submission
 from sekisho.gateway.inhouse_doors import LineError
 from sekisho.gateway.inhouse_msh import EbmsEnd
 
-__all__ = ["Result", "StepResult", "Target", "Verdict", "run_scenario"]
+__all__ = ["Mover", "Result", "StepResult", "Target", "Verdict", "run_scenario"]
 
 _SURPLUS_SECONDS: Final = 0.2
 """How long the end of a scenario waits for replies that nobody expects."""
@@ -41,6 +41,10 @@ _AFTER_REFUSAL: Final = 1.0
 """How long other replies are still awaited after a notice that refuses: they may have overtaken it."""
 
 
+Mover = Callable[[str], Awaitable[None]]
+"""Moves the centre's clock as a step says, and comes back when what was due on the way has happened."""
+
+
 class Verdict(enum.StrEnum):
     """How a step or a scenario ended."""
 
@@ -51,7 +55,7 @@ class Verdict(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What one step did. ``kind`` is send, again, expect, receiver, look or end.
+    """What one step did. ``kind`` is send, again, expect, receiver, look, clock or end.
 
     ``sent``, ``submission`` and ``line`` (by which it went) are filled for a request;
     ``received`` are the replies that an expectation took, in the order they are written in the scenario; ``seconds`` is
@@ -100,11 +104,12 @@ async def run_scenario(
     watch: Callable[[StepResult], None] | None = None,
     fetchers: Mapping[str, Fetcher] | None = None,
     ebms: EbmsEnd | None = None,
+    move: Mover | None = None,
 ) -> Result:
     """Run every step and give the result. ``now`` is Japan time; ``order`` tells scenarios apart that begin together.
 
     ``watch`` is called after every step; ``fetchers`` replace our own collectors by door; ``ebms`` is the end that the
-    centre posts ebMS letters to. Never raises for what the other side does.
+    centre posts ebMS letters to; ``move`` moves the centre's clock. Never raises for what the other side does.
     """
     began = now()
     # 26 bytes of 電文引継情報: where from, when, which request. Unique in a run and against runs before it, because
@@ -126,7 +131,7 @@ async def run_scenario(
         run = Run(scenario, system, target, lines, tag, began, len(system.arrivals))
         run.variables |= {"tag": tag, "now": f"{began:%Y%m%d%H%M}", "seq": "000", "ref": reference}
         for number, step in enumerate(scenario.steps, 1):
-            note(await _tried(run, step, number))
+            note(await _tried(run, step, number, move))
         system.refusing.difference_update(party.address.upper() for party in scenario.parties.values())
         if scenario.surplus == "refused":
             end = await _surplus(run, len(steps) + 1)
@@ -135,12 +140,15 @@ async def run_scenario(
     return Result(scenario, str(target), began, tuple(steps))
 
 
-async def _tried(run: Run, step: Step, number: int) -> StepResult:
+async def _tried(run: Run, step: Step, number: int, move: Mover | None) -> StepResult:
     """One step, whatever becomes of it."""
     start = time.monotonic()
     kind, title = type(step).__name__.lower(), step.title or _title(step)
     try:
-        done = await _done(run, step, number, title)
+        if isinstance(step, Move):
+            done = await _move(step, number, title, move)
+        else:
+            done = await _done(run, step, number, title)
     except Missing as missing:
         problem = Problem("step", "what it builds on", str(missing))
         done = StepResult(number, kind, title, Verdict.NOT_RUN, (problem,))
@@ -153,7 +161,14 @@ async def _tried(run: Run, step: Step, number: int) -> StepResult:
     return replace(done, seconds=time.monotonic() - start)
 
 
-async def _done(run: Run, step: Step, number: int, title: str) -> StepResult:
+async def _move(step: Move, number: int, title: str, move: Mover | None) -> StepResult:
+    if move is None:
+        raise Missing("only the clock of a centre that the test has started itself is moved")
+    await move(step.clock)
+    return StepResult(number, "clock", title, Verdict.PASSED)
+
+
+async def _done(run: Run, step: Send | Again | Expect | Receiver | Look, number: int, title: str) -> StepResult:
     if isinstance(step, Expect):
         return await _expect(run, step, number, title)
     if isinstance(step, Receiver):
@@ -164,6 +179,8 @@ async def _done(run: Run, step: Step, number: int, title: str) -> StepResult:
 
 
 def _title(step: Step) -> str:
+    if isinstance(step, Move):
+        return f"the clock goes {'on ' if 'T' not in step.clock else 'to '}{step.clock}"
     if isinstance(step, Look):
         return f"look into the box of {step.box or 'the first party'} by {step.look}"
     if isinstance(step, Receiver):

@@ -25,6 +25,7 @@ __all__ = [
     "Expect",
     "Look",
     "Matcher",
+    "Move",
     "Party",
     "Patch",
     "Receiver",
@@ -213,7 +214,17 @@ class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=_KEYS
     title: str = ""
 
 
-Step = Send | Again | Expect | Receiver | Look
+class Move(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=_KEYS):
+    """Move the centre's clock: ``3d``, ``1h30m`` forwards, or to a Japan time (``2025-10-06T08:30``).
+
+    Everything due on the way happens in order before the next step. Only where the test has started the centre.
+    """
+
+    clock: Annotated[str, msgspec.Meta(pattern=r"^([0-9]+[dhms])+$|^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}$")]
+    title: str = ""
+
+
+Step = Send | Again | Expect | Receiver | Look | Move
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +233,7 @@ class Scenario:
 
     ``needs`` says in words what the other side has to know; ``within`` is the default for every expectation in
     seconds; ``surplus`` whether replies that no step expected fail the test (``refused``) or not (``allowed``).
+    ``clock`` is the Japan time its centre starts at, which is then its own; empty: any centre, at its own time.
     """
 
     stem: str
@@ -233,6 +245,7 @@ class Scenario:
     steps: tuple[Step, ...]
     within: float = 10.0
     surplus: Literal["refused", "allowed"] = "refused"
+    clock: str = ""
 
 
 class _Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=_KEYS):
@@ -242,6 +255,7 @@ class _Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=_KEY
     parties: dict[str, Party] = {}
     within: Annotated[float, msgspec.Meta(gt=0)] = 10.0
     surplus: Literal["refused", "allowed"] = "refused"
+    clock: Annotated[str, msgspec.Meta(pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2})?$")] = ""
     steps: list[Any] = []
 
 
@@ -295,12 +309,12 @@ def _step(data: object, path: str) -> Step:
     if not isinstance(data, dict):
         raise ScenarioError("", [f"{path}: a step is a table"])
     kinds: dict[str, type[Step]] = {
-        "send": Send, "again": Again, "expect": Expect, "receiver": Receiver, "look": Look,
+        "send": Send, "again": Again, "expect": Expect, "receiver": Receiver, "look": Look, "clock": Move,
     }  # fmt: skip
     found = [key for key in kinds if key in data]
     if len(found) != 1:
         near = next((_suggest(str(key), kinds) for key in data if _suggest(str(key), kinds)), "")
-        raise ScenarioError("", [f"{path}: a step is one of send, again, expect, receiver and look{near}"])
+        raise ScenarioError("", [f"{path}: a step is one of send, again, expect, receiver, look and clock{near}"])
     step: Step = _convert(data, kinds[found[0]], path)
     return step
 
@@ -329,8 +343,9 @@ def load_scenario(text: str, *, stem: str, folder: Path) -> Scenario:
     if problems:
         raise ScenarioError(stem, problems)
     return Scenario(
-        stem, folder, head.name, head.about, tuple(head.needs), head.parties, tuple(steps), head.within, head.surplus
-    )
+        stem, folder, head.name, head.about, tuple(head.needs), head.parties, tuple(steps), head.within, head.surplus,
+        head.clock,
+    )  # fmt: skip
 
 
 def _unknown_names(parties: Mapping[str, Party], steps: Sequence[Step]) -> Iterator[str]:
@@ -367,7 +382,7 @@ def _unknown_names(parties: Mapping[str, Party], steps: Sequence[Step]) -> Itera
             yield from known(f"{path}.again", "request", step.again, requests)
         elif isinstance(step, (Receiver, Look)):
             yield from known(f"{path}.box", "party", step.box, parties)
-        else:
+        elif isinstance(step, Expect):
             yield from known(f"{path}.of", "request", step.of, requests)
             for at, reply in enumerate(step.expect if isinstance(step.expect, list) else ()):
                 where = f"{path}.expect[{at}]"

@@ -93,6 +93,10 @@ class _Named(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         """The service as a message names it."""
         return Service(self.service, self.service_type)
 
+    def names(self, service: Service) -> bool:
+        """Whether a message's service is this one."""
+        return service.value == self.service and service.type == self.service_type
+
 
 class Action(_Named, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``[[ebms.action]]``: one Service and Action that may be sent, and what it carries."""
@@ -289,7 +293,7 @@ class EbmsPartner(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     def incoming(self, service: Service, action: str) -> Action | None:
         """What was agreed about a Service and Action of his."""
         return next(
-            (one for one in self.action if one.direction == "in" and one.action == action and one.named == service),
+            (one for one in self.action if one.direction == "in" and one.action == action and one.names(service)),
             None,
         )
 
@@ -300,7 +304,7 @@ class EbmsPartner(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
     def is_pull(self, service: Service, action: str) -> bool:
         """Whether he asks for what waits."""
-        return self.pull is not None and self.pull.action == action and self.pull.named == service
+        return self.pull is not None and self.pull.action == action and self.pull.names(service)
 
 
 def _moment(key: str, text: str) -> datetime | None:

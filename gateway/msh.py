@@ -126,7 +126,7 @@ class MessageService:
             judge_soap_action(partner, post.soap_action)
             message = await self._read(partner, post, partner.tolerances)
             profile = partner.choose(message.header)
-            if not {finding.name for finding in message.findings} <= _tolerated(profile):
+            if message.findings and not {finding.name for finding in message.findings} <= _tolerated(profile):
                 message = await self._read(partner, post, frozenset(profile.agreed.tolerances))  # raises what is wrong
             await self.judge_signal(profile, message)
             if message.findings:

@@ -72,7 +72,7 @@ class Known:
                 header=header,
             )
         for one in named:
-            if set(header.sender.ids) <= set(one.them.ids):
+            if header.sender.ids == one.them.ids or set(header.sender.ids) <= set(one.them.ids):
                 return one
         raise EbFault(
             "Inconsistent",

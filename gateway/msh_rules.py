@@ -36,7 +36,7 @@ def judge(profile: Profile, message: EbMessage, now: datetime) -> None:
     header, agreed = message.header, profile.agreed
     if not agreed.in_force(now):
         raise fault(message, "ValueNotRecognized", "this agreement is not in force", "eb:MessageHeader/eb:CPAId")
-    if not set(header.receiver.ids) <= set(profile.us.ids):
+    if header.receiver.ids != profile.us.ids and not set(header.receiver.ids) <= set(profile.us.ids):
         raise fault(message, "Inconsistent", "To is not our party of this agreement", "eb:MessageHeader/eb:To")
     for said, known, where in (
         (header.sender.role, profile.them.role, "eb:From"),

@@ -129,7 +129,7 @@ class HttpListener:
     async def start(self) -> None:
         """Begin to listen. Raises OSError when the address cannot be had."""
         loop = asyncio.get_running_loop()
-        application = web.Application(middlewares=[_in_progress])
+        application = web.Application()
         application.on_response_prepare.append(_name_nobody)
         for mount in self._mounts:
             mount(application)
@@ -138,6 +138,8 @@ class HttpListener:
         manager = runner.server
         if manager is None:
             raise RuntimeError("the application has no server")
+        # In front of the application: as its middleware the same would cost each request what routing it costs.
+        manager.request_handler = _in_progress(manager.request_handler)
         self._runner = runner
         if self._tls is None:
             self._server = await loop.create_server(
@@ -415,16 +417,18 @@ def client_fingerprint(request: web.BaseRequest) -> str:
     return hashlib.sha256(shown).hexdigest() if shown else ""
 
 
-@web.middleware
-async def _in_progress(
-    request: web.Request, handler: Callable[[web.Request], Any]
-) -> web.StreamResponse:
-    connection = cast("_Connection", request.protocol)
-    connection.request_began()
-    try:
-        return cast("web.StreamResponse", await handler(request))
-    finally:
-        connection.request_ended()
+def _in_progress(answer: Callable[[web.BaseRequest], Any]) -> Callable[[web.BaseRequest], Any]:
+    """``answer``, with its connection told when it begins and ends."""
+
+    async def told(request: web.BaseRequest) -> web.StreamResponse:
+        connection = cast("_Connection", request.protocol)
+        connection.request_began()
+        try:
+            return cast("web.StreamResponse", await answer(request))
+        finally:
+            connection.request_ended()
+
+    return told
 
 
 async def _name_nobody(request: web.Request, response: web.StreamResponse) -> None:  # noqa: ARG001 (the signal's signature)

@@ -59,6 +59,10 @@ class Forms:
         self._forms: list[_Form] = []
         self._missed = 0
 
+    def __len__(self) -> int:
+        """How many are kept."""
+        return len(self._forms)
+
     def read(
         self,
         content_type: str,
@@ -91,7 +95,10 @@ class Forms:
 class _Form:
     """A document with open places, and the message that it was first read as."""
 
-    def __init__(self, soap: bytes, charset: str, places: list[_Place], message: EbMessage) -> None:
+    def __init__(
+        self, soap: bytes, charset: str, places: list[_Place], message: EbMessage, limits: Limits
+    ) -> None:
+        self._limits = limits
         self._charset = charset
         self._message = message
         self._parts = tuple(_PART % number for number in range(len(message.manifest)))
@@ -107,7 +114,7 @@ class _Form:
 
     def read(self, package: Package, limits: Limits) -> EbMessage | None:
         """The message in a package; None where it is not of this form, or may break a rule."""
-        if package.charset != self._charset or len(package.parts) != len(self._parts):
+        if package.charset != self._charset or limits is not self._limits or len(package.parts) != len(self._parts):
             return None
         soap, at = package.soap, 0
         values: dict[str, str] = {}
@@ -182,7 +189,7 @@ def _form_of(package: Package, message: EbMessage, limits: Limits) -> _Form | No
         trial += package.soap[at:begin] + value
         at = end
     trial += package.soap[at:]
-    form = _Form(package.soap, package.charset, places, replace(message, payloads=(), document=None))
+    form = _Form(package.soap, package.charset, places, replace(message, payloads=(), document=None), limits)
     parts = tuple(replace(part, content_id=f"trial-{number}") for number, part in enumerate(package.parts))
     tried = replace(package, soap=trial, parts=parts)
     try:

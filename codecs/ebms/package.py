@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from sekisho.codecs.ebms.names import BASE64_PART, LINE_ENDS, MISSING_TYPE_PARAMETER
@@ -36,6 +37,14 @@ _MAX_CONTENT_TYPE: Final = 2_048
 _MAX_BOUNDARY: Final = 200
 """RFC 2046 says 70; toolkits exceed it."""
 _KEPT_FIELDS: Final = ("content-type", "content-id", "content-transfer-encoding")
+_USUAL: Final = re.compile(
+    rb"(?:Content-I[Dd]: <([!-;=?-~]{1,250}+)>\r\n)?"
+    rb"Content-Type: ([!-~](?:[ -~]{0,1000}[!-~])?)\r\n"
+    rb"(?:Content-I[Dd]: <([!-;=?-~]{1,250}+)>\r\n)?"
+    rb"(?:Content-Transfer-Encoding: ([!-~]{1,40}+)\r\n)?"
+    rb"(?:Content-I[Dd]: <([!-;=?-~]{1,250}+)>\r\n)?\r\n"
+)
+"""The header fields of a part as nearly all systems write them; what is written otherwise is read line by line."""
 _IDENTITY: Final = ("", "binary", "8bit", "7bit")
 
 
@@ -49,7 +58,8 @@ class Package:
     findings: tuple[Finding, ...] = ()
 
 
-def content_type_of(text: str) -> tuple[str, dict[str, str]]:
+@lru_cache(maxsize=256)
+def content_type_of(text: str) -> tuple[str, Mapping[str, str]]:
     """The media type and the parameters of a Content-Type, both names in lower case, values as they stand.
 
     Raises :class:`EbFault` (MimeProblem) where it cannot be read or names a parameter twice.
@@ -210,14 +220,21 @@ def _delimiter(body: bytes, mark: bytes, at: int) -> tuple[tuple[int, int], bool
 
 
 def _part(body: bytes, begin: int, end: int, limits: Limits) -> Payload:
-    fields, begin = _fields(body, begin, end, limits.part_header_bytes)
+    usual = _USUAL.match(body, begin, min(end + 2, begin + limits.part_header_bytes))
+    if usual is not None and len(ids := [*filter(None, usual.group(1, 3, 5))]) < 2:
+        begin = usual.end()
+        content_id = ids[0].decode("ascii") if ids else ""
+        content_type = usual[2].decode("ascii")
+        encoding = (usual[4] or b"").decode("ascii").lower()
+    else:
+        fields, begin = _fields(body, begin, end, limits.part_header_bytes)
+        content_id, content_type = fields.get("content-id", ""), fields.get("content-type", "")
+        encoding = fields.get("content-transfer-encoding", "").lower()
+        if content_id:
+            content_id = content_id.removeprefix("<").removesuffix(">")
+            if _CONTENT_ID.fullmatch(content_id) is None:
+                raise _problem("a Content-ID cannot be read")
     end = max(begin, end)  # an empty part: its blank line is the boundary's own line end
-    content_id = fields.get("content-id", "")
-    if content_id:
-        content_id = content_id.removeprefix("<").removesuffix(">")
-        if _CONTENT_ID.fullmatch(content_id) is None:
-            raise _problem("a Content-ID cannot be read")
-    encoding = fields.get("content-transfer-encoding", "").lower()
     if encoding in _IDENTITY:
         content = body[begin:end] if end - begin <= limits.part_bytes else None
     elif encoding == "base64":
@@ -226,7 +243,7 @@ def _part(body: bytes, begin: int, end: int, limits: Limits) -> Payload:
         raise _problem("a part has an unknown Content-Transfer-Encoding")
     if content is None:
         raise _problem(f"a part has more than {limits.part_bytes} bytes")
-    return Payload(content_id, fields.get("content-type", ""), content, encoding or "7bit")
+    return Payload(content_id, content_type, content, encoding or "7bit")
 
 
 def _fields(body: bytes, begin: int, end: int, most: int) -> tuple[dict[str, str], int]:

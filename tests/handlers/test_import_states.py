@@ -123,7 +123,7 @@ class Traffic(RuleBasedStateMachine):
         assert outcome is not None or self.house.records.kept == before
 
     @rule(kind=st.sampled_from(["simple", "documents", "inspection"]), by_itself=st.booleans(), shut=st.booleans())
-    def rules(self, kind: Literal["simple", "documents", "inspection"], by_itself: bool, shut: bool) -> None:
+    def new_rules(self, kind: Literal["simple", "documents", "inspection"], by_itself: bool, shut: bool) -> None:
         """Customs' rules and hours change."""
         chosen = Examination(kind, timedelta(minutes=1) if by_itself else None)
         self.house.examinations.by_code = dict.fromkeys(("IDC", "SWC", "CTC", "IDE", "MIC"), chosen)

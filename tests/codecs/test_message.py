@@ -279,6 +279,7 @@ def test_a_reply_is_told_by_code_and_kind(code: str, kind: str) -> None:
 def test_everything_else_is_a_request(content: bytes) -> None:
     """Else a request (decisions, Text)."""
     assert not is_reply(content, SHIPPED)
+    assert read_message(content, SHIPPED).header.direction == "in"
 
 
 def test_a_management_document_is_a_reply() -> None:
@@ -287,7 +288,6 @@ def test_a_management_document_is_a_reply() -> None:
     assert not is_reply(bytes(content), SHIPPED)
     content[363:364] = b"K"
     assert is_reply(bytes(content), SHIPPED)
-    assert read_message(content, SHIPPED).header.direction == "in"
 
 
 def test_a_reply_of_a_wrong_length() -> None:

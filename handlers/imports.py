@@ -212,10 +212,12 @@ def cargo_screen(number: str, context: Context) -> dict[str, Any]:
 
 
 def _invoice_screen(number: str, context: Context) -> dict[str, Any]:
-    """The items of a record of kind ``invoice``, which the registry may hold. Refuses with E9001."""
+    """The items of IDA that an electronic invoice of the registry fills. Refuses with E9001; U9001 for another's."""
     invoice = context.records.get("invoice", number)
     if invoice is None:
         raise refuse(ResultCode("E9001", "IV2"))
+    if not may_act(context, str(invoice.get("user_code", "")), "", "IDB"):
+        raise refuse(ResultCode("U9001"))
     return {**invoice.get("items", {}), "IV2": number}
 
 

@@ -167,6 +167,17 @@ def test_call_up_of_cargo(house: House) -> None:
     assert house.refused("IDB", BL_="SMPLBL0001", ICN="00000000001") == [result("R9001", "ICN")]
 
 
+def test_call_up_of_invoice(house: House) -> None:
+    """IDB by 電子インボイス受付番号 fills the screen from the registry's invoice; another company's is U9001."""
+    items = {"IMN": "SAMPLE IMPORTER", "IP3": "USD", "IP4": "12500", "CMN": ["MACHINE PARTS"]}
+    house.records.kept["invoice", "1000000001"] = {"user_code": "1ANAC", "items": items}
+    screen = house.send("IDB", IV2="1000000001").outputs[0]
+    assert screen.values["IV2"] == "1000000001"
+    assert (screen.values["IP4"], screen.values["CMN"]) == ("12500", ["MACHINE PARTS"])
+    house.user = OTHER
+    assert house.refused("IDB", IV2="1000000001") == [result("U9001")]
+
+
 def test_document_examination(house: House) -> None:
     """書類審査: the copy at once; the permit as EXZ when customs ends it, to the request that declared."""
     house.examinations.by_code["IDC"] = Examination("documents")

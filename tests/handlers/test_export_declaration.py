@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from sekisho.handlers import catalogue
 from sekisho.handlers.kit import SENDER, Examination, Originator, Party, User
 
 from .exports import DOCUMENTS, PLAIN, SPECIALIST, examined, export, kept, named, register, shown
@@ -68,6 +69,18 @@ def test_corrections_may_replace_everything(house: House) -> None:
 def test_value_class_is_checked(house: House) -> None:
     """大額・少額識別 is L, S or blank."""
     assert house.refused("EDA", **export(LSK="X")) == [result("S9004", "LSK")]
+
+
+def test_unpadded_senders_are_read_alike(house: House) -> None:
+    """Items that are not padded, numbers at the left: the same draft (naccs-edi 3.4; the writers seen differ so)."""
+    layout = catalogue().request("EDA")
+    assert layout is not None
+    padded = layout.encode(export())
+    bare = b"".join(line.strip() + b"\r\n" for line in padded.split(b"\r\n")[:-1])
+    assert len(bare) < len(padded) // 3
+    first, second = house.send_body("EDA", padded), house.send_body("EDA", bare)
+    items = [{**kept(house, outcome.key)["items"], "ECN": ""} for outcome in (first, second)]
+    assert items[0] == items[1]
 
 
 # EDB ------------------------------------------------------------------------------------------------------------------

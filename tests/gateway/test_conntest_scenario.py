@@ -29,9 +29,9 @@ def test_every_scalar_is_text() -> None:
     ("steps", "line"),
     [
         ("- send: TCC\n  hedaer: {}", "test: steps[0]: unknown key 'hedaer'; did you mean 'header'?"),
-        ("- expct: none", "test: steps[0]: a step is one of send, again, expect, receiver and look; did you mean 'expect'?"),
+        ("- expct: none", "test: steps[0]: a step is one of send, again, expect, receiver, look and clock; did you mean 'expect'?"),
         ("- 7", "test: steps[0]: a step is a table"),
-        ("- {send: TCC, expect: none}", "a step is one of send, again, expect, receiver and look"),
+        ("- {send: TCC, expect: none}", "a step is one of send, again, expect, receiver, look and clock"),
         ("- send: TCC\n- expect: [{reply: X, items: {A: {matchs: x}}}]", "unknown key 'matchs'; did you mean"),
         ("- {send: TCC, from: brocker}", "steps[0].from: no party 'brocker' before this step; did you mean 'broker'?"),
         ("- {send: TCC, header: {carri: X}}", "no common item 'carri' before this step; did you mean 'carry'?"),

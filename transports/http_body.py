@@ -3,7 +3,7 @@
 *Strategy.* An endpoint knows who asks before it calls :func:`read_body`; until then not a byte is read. A body over
 its bound is refused by its Content-Length where there is one, and where that lies or is missing at the byte that is
 too many. What all connections hold in memory together comes out of one pool; what is large goes to an unlinked file
-piece by piece and is read back once, when it is complete, so it is never held twice. A body that is compressed is
+piece by piece and is read back once, when it is complete, so it is not held twice here. A body that is compressed is
 refused: nothing here makes a small body large.
 """
 

@@ -199,12 +199,12 @@ def measure(rounds: int, messages: int) -> list[Line]:
 
 def doors(*, short: bool) -> list[Line]:
     """The lines of the other ways in and out, each measured by its own script."""
-    parts = [sftp_put.measure(short=short), pop3_collect.measure(short), ebms_accept.measure(short=short)]
-    for name, part in zip(("SFTP", "POP3"), parts, strict=False):
-        if not part:
-            print(f"{name} left out: its peer is not installed, or this is not root")
-    rows = [row if isinstance(row, tuple) else (row.name, row.ratio, row.floor, row.text) for p in parts for row in p]
-    return [Line(*row) for row in rows]
+    files = [Line(one.name, one.ratio, one.floor, one.text) for one in sftp_put.measure(short=short)]
+    if not files:
+        print("SFTP left out: OpenSSH is not installed, or this is not root")
+    letters = [Line(*row) for row in pop3_collect.measure(short)]
+    messages = [Line(one.name, one.ratio, one.floor, one.text) for one in ebms_accept.measure(short=short)]
+    return files + letters + messages
 
 
 def main() -> int:

@@ -1,13 +1,13 @@
 """What is to be paid on imported goods, and whether it is.
 
-*Strategy.* No official tariff is built in: the registry may hold records of kind ``tariff``, keyed by 品目コード, with
-``rate`` (percent of the value, as text), and of kind ``exchange-rate``, keyed by currency, with ``yen``. Goods without
-a record are free of duty. Consumption tax is asked of goods that name a 内国消費税等種別コード beginning with F; its
-percentages are settings. Values are cut to 1,000 yen before a rate is applied and each tax to 100 yen, as the general
-law on national taxes does. All of that is our choice; what a message states itself counts first.
+*Strategy.* No official tariff is built in: settings of ``[business]`` may hold tables, ``tariff`` (品目コード = percent
+of the value) and ``exchange_rates`` (currency = yen). Goods that no table names are free of duty. Consumption tax is
+asked of goods that name a 内国消費税等種別コード beginning with F; its percentages are settings. Values are cut to
+1,000 yen before a rate is applied and each tax to 100 yen, as the general law on national taxes does. All of that is
+our choice; what a message states itself counts first.
 
-A record of kind ``security`` (担保登録番号: ``balance`` in yen) or ``account`` (口座番号: ``usable``) says that a
-security is too small or an account closed; what has no record is taken as good.
+Two more tables play what customs and banks know: ``securities`` (担保登録番号 = its balance in yen) and ``accounts``
+(口座番号 = whether it may be debited). What they do not name is taken as good.
 """
 
 from __future__ import annotations
@@ -61,22 +61,27 @@ def _cut(amount: Decimal | int, to: int) -> int:
     return int((Decimal(amount) / to).to_integral_value(ROUND_DOWN)) * to
 
 
+def _table(name: str, context: Context) -> Mapping[str, Any]:
+    """A table of the settings; empty if it is not there."""
+    found = context.business.get(name, {})
+    return found if isinstance(found, Mapping) else {}
+
+
 def value_in_yen(amount: str, currency: str, context: Context) -> int:
-    """An amount in yen, by the record of the currency's rate; an unknown currency counts as nothing."""
+    """An amount in yen, by the setting ``exchange_rates``; an unknown currency counts as nothing."""
     if currency in ("", "JPY"):
         return int(_number(amount))
-    rate = context.records.get("exchange-rate", currency)
-    return int(_number(amount) * _number(rate["yen"])) if rate is not None else 0
+    return int(_number(amount) * _number(_table("exchange_rates", context).get(currency)))
 
 
 def taxes_of(goods: Sequence[Good], context: Context) -> Taxes:
     """What the goods cost in taxes."""
     national = _number(context.business.get("consumption_tax_percent", "7.8"))
     local = _number(context.business.get("local_consumption_tax_percent", "2.2"))
+    tariff = _table("tariff", context)
     lines, rates = [], []
     for good in goods:
-        entry = context.records.get("tariff", good.code) if good.code else None
-        rate = _number(entry["rate"]) if entry is not None and good.dutiable else Decimal(0)
+        rate = _number(tariff.get(good.code)) if good.dutiable else Decimal(0)
         duty = _cut(_cut(good.value, 1000) * rate / 100, 100)
         base = _cut(good.value + duty, 1000) if good.consumption.startswith("F") else 0
         lines.append((duty, _cut(base * national / 100, 100), _cut(base * local / 100, 100)))
@@ -89,12 +94,11 @@ def taxes_of(goods: Sequence[Good], context: Context) -> Taxes:
 
 
 def security_short(number: str, amount: int, context: Context) -> int:
-    """Yen by which the security falls short of ``amount``; 0 if it covers it, or if there is no record of it."""
-    known: Mapping[str, Any] | None = context.records.get("security", number) if number else None
-    return max(0, amount - int(_number(known["balance"]))) if known is not None else 0
+    """Yen by which the security falls short of ``amount``; 0 if it covers it, or if the settings do not name it."""
+    balance = _table("securities", context).get(number)
+    return max(0, amount - int(_number(balance))) if balance is not None else 0
 
 
 def account_usable(number: str, context: Context) -> bool:
-    """Whether 口座 may be debited; what has no record may."""
-    known: Mapping[str, Any] | None = context.records.get("account", number) if number else None
-    return known is None or bool(known.get("usable", True))
+    """Whether 口座 may be debited; one that the settings do not name may."""
+    return bool(_table("accounts", context).get(number, True))

@@ -80,8 +80,8 @@ def test_form_without_goods(house: House) -> None:
 
 
 def test_taxes(house: House) -> None:
-    """Duty by the registry's tariff, consumption tax on lines that name it; amounts cut down (our choice)."""
-    house.records.kept["tariff", "420222000"] = {"rate": "8"}
+    """Duty by the settings' tariff, consumption tax on lines that name it; amounts cut down (our choice)."""
+    house.business["tariff"] = {"420222000": "8"}
     number = house.send("OTA", **draft()).key
     permit = house.send("OTC", ICN=number)
     values = dict(permit.outputs[0].values)
@@ -155,18 +155,18 @@ def test_change_between(house: House) -> None:
 
 def test_shortage_holds(house: House) -> None:
     """担保不足: SAF0221 and no permit; OTC again brings it once the security covers the taxes."""
-    house.records.kept["security", "SEC000001"] = {"balance": 100}
+    house.business["securities"] = {"SEC000001": 100}
     number = house.send("OTA", **draft(SC1="SEC000001")).key
     held = house.send("OTC", ICN=number)
     assert codes(held) == ["SAF0221"]
     assert held.outputs[0].values["X13"] == "4900"  # 50,000 x 7.8 % and 2.2 %, cut: 3,900 and 1,100; 100 there
-    house.records.kept["security", "SEC000001"] = {"balance": 5000}
+    house.business["securities"] = {"SEC000001": 5000}
     assert codes(house.send("OTC", ICN=number))[0] == "SAD4071"
 
 
 def test_closed_account_holds(house: House) -> None:
     """口座使用不可: SAF0211 and no permit."""
-    house.records.kept["account", "12345678901234"] = {"usable": False}
+    house.business["accounts"] = {"12345678901234": False}
     number = house.send("OTA", **draft(PF="12345678901234")).key
     assert codes(house.send("OTC", ICN=number)) == ["SAF0211"]
 
@@ -241,7 +241,7 @@ class Traffic(RuleBasedStateMachine):
     @rule(user=users, number=numbers, code=st.sampled_from(["OTA", "OTA01"]), security=st.booleans())
     def change(self, user: str, number: str, code: str, security: bool) -> None:
         """Correct or change, with a security that is too small or without."""
-        self.house.records.kept["security", "SEC000001"] = {"balance": 0}
+        self.house.business["securities"] = {"SEC000001": 0}
         self.attempt(user, code, **draft(ICN=number, SC1="SEC000001" if security else ""))
 
     @rule(user=users, number=numbers, kind=st.sampled_from(["simple", "documents"]), by_itself=st.booleans())

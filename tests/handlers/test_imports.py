@@ -190,6 +190,15 @@ def test_document_examination(house: House) -> None:
     assert ended.outputs[0].to == Originator(SPECIALIST.id, 2)
 
 
+def test_value_in_foreign_money(house: House) -> None:
+    """Where no 課税価格 is stated the invoice counts, by the setting exchange_rates; what it does not name is 0."""
+    house.business["exchange_rates"] = {"USD": "150.5"}
+    for currency, yen in (("USD", 15050), ("EUR", 0), ("JPY", 100)):
+        number = house.send("IDA", **draft(DPR=["", ""], IP3=currency, IP4="100")).key
+        house.send("IDC", ICN=number)
+        assert house.examinations.asked[-1][2] == yen
+
+
 def test_inspection_slip(house: House) -> None:
     """検査: 検査指定票 of 67 lines beside the copy (layouts, inspection)."""
     house.examinations.by_code["IDC"] = Examination("inspection", timedelta(hours=1))

@@ -227,6 +227,31 @@ def test_a_bonded_transport_arrives_by_air(house: House) -> None:
     assert house.refused("BIN01", OLT="99999999999", IDT="20261121") == [result("E9001", "OLT")]
 
 
+@pytest.mark.parametrize("code", ["HCH01", "CDB01"])
+@pytest.mark.parametrize("ending", [b"", b"\r\n"])
+def test_files_of_observed_formatters(house: House, code: str, ending: bytes) -> None:
+    """Full width and unpadded, with and without the last CRLF: the same cargo (layouts, "Reading rules")."""
+    layout = catalogue().request(code)
+    assert layout is not None
+    key = "HAB" if code == "HCH01" else "AWB"
+    full = layout.encode({key: ["X1", "X2"], "CMN": ["A", "B"]})
+    house.send_body(code, full.removesuffix(b"\r\n") + ending)
+    first = [cargo(house, number)["description"] for number in ("X1", "X2")]
+    house.records.kept.clear()
+    unpadded = b"\r\n".join(part.strip() for part in full.split(b"\r\n"))
+    house.send_body(code, unpadded.removesuffix(b"\r\n") + ending)
+    assert [cargo(house, number)["description"] for number in ("X1", "X2")] == first == ["A", "B"]
+
+
+def test_out_unpadded(house: House) -> None:
+    """The same of OUT, whose trailing items may be missing altogether."""
+    waybills(house, "H")
+    as_warehouse(house).send("BIN", **AT, AWB=["H"])
+    permit(house, "H")
+    house.send_body("OUT", b"20261120\r\n\r\n\r\n\r\nH")
+    assert cargo(house, "H")["state"] == "out"
+
+
 def test_what_the_state_table_says() -> None:
     """Taking back leads where it came from; a cancelled number is the only end."""
     assert AIR_CARGO.ends() == {"cancelled"}

@@ -184,7 +184,7 @@ async def fetch_files(desk: Desk, fetched: Fetched, chance: Callable[[], float])
                     continue
                 count += 1
                 async with client.open(path, "rb") as file:
-                    content: bytes = await file.read()  # type: ignore[assignment] # "rb": the types do not tell
+                    content: bytes = await file.read()
                 fetched.saw(path, content)
                 if chance() < 0.1:
                     fetched.unfinished += 1

@@ -22,6 +22,8 @@ from sekisho.transports.http import HttpLimits, HttpListener, client_fingerprint
 from sekisho.transports.http_body import BodyError, read_body
 from sekisho.transports.smtp_data import Pool
 
+from .senders import until
+
 MOST = 3_000_000
 
 
@@ -332,3 +334,19 @@ async def test_the_clients_certificate_is_known_by_its_fingerprint(tmp_path: Pat
                 async with session.get(url, ssl=client) as response:
                     assert await response.text() == expected
         assert await _talk(listener, b"GET /who HTTP/1.1\r\n\r\n") == b""  # plain HTTP is no TLS
+
+
+async def test_peers_inside_the_handshake_are_counted(tmp_path: Path) -> None:
+    """Section 9, TLS: who connects and says nothing takes a place, for as long as a handshake may take."""
+    ours, _ = _certificate(tmp_path, "server")
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(ours)
+    async with _listening({"handshake": 0.4, "connections_per_address": 3}, tls=server) as (listener, _):
+        silent = [await asyncio.open_connection(*listener.address) for _ in range(4)]
+        await until(lambda: listener.refused == 1)
+        assert (listener.accepted, listener.open_connections) == (3, 3)
+        await until(lambda: listener.open_connections == 0)
+        for reader, writer in silent:
+            with contextlib.suppress(ConnectionError):
+                assert await asyncio.wait_for(reader.read(), 5) == b""
+            writer.close()

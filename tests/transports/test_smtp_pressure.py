@@ -12,6 +12,7 @@ import uvloop
 from sekisho.codecs.envelope import Envelope
 from sekisho.transports.base import Receipt, Verdict
 from sekisho.transports.smtp import SmtpListener
+from sekisho.transports.smtp_session import SmtpSession
 
 from .senders import MAIL, House, Peer, blocked, listening, until
 
@@ -155,6 +156,21 @@ async def test_what_comes_before_the_answer_is_bounded() -> None:
         peer.writer.transport.abort()
 
 
+async def test_a_burst_of_commands_is_served_in_turns() -> None:
+    """Somebody who pipelines thousands of NOOP gets every answer, and others have their turn in between."""
+    count = 10_000
+    async with listening(House()) as listener:
+        session = SmtpSession("x", frozenset(), listener.limits, listener.pool)
+        assert session.receive(b"NOOP\r\n" * count).count(b"\r\n") < count / 10
+        assert session.more
+        busy, other = await Peer.at(listener), await Peer.at(listener)
+        busy.writer.write(b"NOOP\r\n" * count + b"QUIT\r\n")
+        assert (await other.say(b"NOOP\r\n")).startswith(b"250")
+        heard = await asyncio.wait_for(busy.reader.read(-1), 20)
+        assert heard.count(b"250 2.0.0 OK\r\n") == count
+        assert heard.endswith(b"221 2.0.0 Bye\r\n")
+
+
 async def test_an_endless_line_leaves_memory_flat() -> None:
     """64 MB in one line: at most max_object is kept for a while, the answer is 552, and the session lives on."""
     house = House()
@@ -195,6 +211,7 @@ async def test_a_thousand_idle_connections() -> None:
     "scenario",
     [
         test_a_peer_that_does_not_read_is_not_read,
+        test_a_burst_of_commands_is_served_in_turns,
         test_an_endless_line_leaves_memory_flat,
         test_stopping_lets_a_transaction_finish,
     ],

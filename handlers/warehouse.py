@@ -12,6 +12,7 @@ A ``bond-in-slip`` (key 搬入伝票番号) holds ``user_code``, ``owner``, ``pl
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Final
 
 from sekisho.codecs.message import Message
@@ -49,6 +50,13 @@ def _holds(place: str, context: Context) -> bool:
     """Whether the sender may report for a place: it is his, or nobody's in the registry."""
     known = context.records.place(place) if place else None
     return known is None or known[0] == context.user.user_code
+
+
+def _day(record: Record, item: str, context: Context) -> None:
+    """Refuse with S9003 a day that is not within the past year, as BIA does [spec]; blank is no day."""
+    day, today = record.text(item), context.now.date()
+    within = f"{today - timedelta(days=366):%Y%m%d}" <= day <= f"{today:%Y%m%d}"
+    stop([] if within or not day else [ResultCode("S9003", item)])
 
 
 def _rows(record: Record, item: str) -> list[tuple[int, str]]:
@@ -265,6 +273,7 @@ def _waits(cargo: str, context: Context) -> bool:
 def _confirm(message: Message, context: Context, into: str, back: str, more: Check) -> Outcome:
     """BIL and BIN: 9 brings cargo in at a place, 1 takes that back."""
     record, code = body(message), message.header.business_code
+    _day(record, "IDT", context)
     rows, place = _rows(record, "AWB"), record.text("HST")
     stop([] if _holds(place, context) else [ResultCode("U9003", "HST")])
     if record.text("KND") == _BACK:
@@ -284,7 +293,8 @@ def _confirm(message: Message, context: Context, into: str, back: str, more: Che
 def confirm_bond_in(message: Message, context: Context) -> Outcome:
     """BIL: export cargo of slips was brought in at a place.
 
-    Refuses with R9003, R9004; U9003; by row E9006, E9014 (its slip names another place), E9013.
+    Refuses with S9003 (not within the past year); R9003, R9004; U9003; by row E9006, E9014 (its slip names another
+    place), E9013.
     """
     place = body(message).text("HST")
     return _confirm(
@@ -308,7 +318,8 @@ def _imported(_number: str, data: Mapping[str, Any]) -> str:
 def confirm_arrival(message: Message, context: Context) -> Outcome:
     """BIN: import cargo was brought in at a place.
 
-    Refuses with R9003, R9004; U9003; by row E9006, E9014 (of 1: it lies elsewhere), E9013.
+    Refuses with S9003 (not within the past year); R9003, R9004; U9003; by row E9006, E9014 (of 1: it lies elsewhere),
+    E9013.
     """
     return _confirm(message, context, "confirm arrival", "take back arrival", _imported)
 
@@ -317,9 +328,10 @@ def confirm_arrival(message: Message, context: Context) -> Outcome:
 def confirm_transport(message: Message, context: Context) -> Outcome:
     """BIN01: a bonded transport has arrived, and all its cargo with it.
 
-    Refuses with E9001, E9003, U9003, E9013, E9014.
+    Refuses with S9003 (not within the past year); E9001, E9003, U9003, E9013, E9014.
     """
     record = body(message)
+    _day(record, "IDT", context)
     number, at = record.text("OLT"), record.text("IDT") + record.text("ITM")
     cargoes = arrive(number, record.text("ALC"), at, context, item="ALC")
     came: dict[str, Mapping[str, Any]] = {}
@@ -343,10 +355,11 @@ def confirm_transport(message: Message, context: Context) -> Outcome:
 def release(message: Message, context: Context) -> Outcome:
     """OUT: cargo has left the warehouse it lay in; a filled 取消表示 takes that back.
 
-    Refuses with R9003, R9004; by row E9006, U9003 (the place is another's), E9013, E9016 (neither permitted nor
-    approved; not asked if the setting ``release_needs_permit`` is false).
+    Refuses with S9003 (not within the past year); R9003, R9004; by row E9006, U9003 (the place is another's), E9013,
+    E9016 (neither permitted nor approved; not asked if the setting ``release_needs_permit`` is false).
     """
     record = body(message)
+    _day(record, "HSD", context)
     rows = _rows(record, "AWB")
     if record.text("TRK"):
         back = _allowed(rows, "AWB", "take back release", context, lambda _n, d: _foreign(d["left_place"], context))

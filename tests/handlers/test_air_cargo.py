@@ -198,6 +198,17 @@ def test_import_cargo_comes_in_and_goes_out(house: House) -> None:
     assert cargo(house, "J")["state"] == "out"
 
 
+@pytest.mark.parametrize("code", ["BIL", "BIN", "BIN01", "OUT"])
+@pytest.mark.parametrize(("day", "right"), [("20261121", False), ("20251118", False), ("20251119", True)])
+def test_days_of_confirmations(house: House, code: str, day: str, right: bool) -> None:
+    """Within the past year, as official text says of BIA (procedures 9.5); BIN01 names no cargo, the others do."""
+    item = "HSD" if code == "OUT" else "IDT"
+    items: dict[str, str | Sequence[str]] = {"OLT": "1"} if code == "BIN01" else {"AWB": ["Z"]}
+    items |= {"KND": "9", "HST": "1CY09"} if code in ("BIL", "BIN") else {}
+    wrong = [result("S9003", item)]
+    assert (house.refused(code, **items | {item: day}) == wrong) != right
+
+
 def test_an_arrival_starts_what_waits_for_it(house: House) -> None:
     """搬入時 start: BIN is a 搬入確認登録 too (procedures 9.1); the declarant hears of it by EXZ."""
     waybills(house, "H")
@@ -215,7 +226,7 @@ def test_a_bonded_transport_arrives_by_air(house: House) -> None:
     house.user = BROKER
     number = house.send("OLA", **draft() | {"CG_": ["H"], "DPR": "1AW01", "ARR": "", "ARB": "2BW02"}).key
     house.send("OLC20", OLT=number)
-    arrival = {"OLT": number, "IDT": "20261121", "ITM": "1000"}
+    arrival = {"OLT": number, "IDT": "20261120", "ITM": "1000"}
     assert house.refused("BIN01", **arrival) == [result("E9013", "OLT")]
     as_warehouse(house).send("BOA", KND="9", OLT=number, DTM="20261120", TIM="1200")
     assert house.refused("OUT", AWB=["H"]) == [result("E9013", "AWB", 1)], "it is on its way"

@@ -32,6 +32,9 @@ _MOST: Final = 8
 _MOST_BYTES: Final = 16_384
 """Of a SOAP part that becomes a form: real ones have 1 to 10 KB, and forms are held for every sender."""
 _MOST_PARTS: Final = 16
+_AT_LEAST: Final = 16
+"""Of the messages that no form reads, one after the other, the 1st, 2nd, 4th, 8th and each 16th may become one: trying
+one costs as much as reading it again."""
 _PLAIN: Final = re.compile(rb"[!#-%(-;=?-~]+").fullmatch
 _ID: Final = re.compile(rb"[!#-%(-;=?A-~]+@[!#-%(-;=?A-~]+").fullmatch
 _TIME: Final = re.compile(
@@ -85,10 +88,10 @@ class Forms:
             package, tolerances=tolerances, limits=limits, external_references=external_references
         )
         self._missed += 1
-        if self._missed & (self._missed - 1) == 0:  # the 1st, 2nd, 4th, 8th ... that no form reads
+        if self._missed & (self._missed - 1) == 0 or self._missed % _AT_LEAST == 0:
             learnt = _form_of(package, message, limits)
-            if learnt is not None:
-                self._forms = [learnt, *self._forms[: _MOST - 1]]
+            if learnt is not None:  # behind those that were used: what never comes again must not push them out
+                self._forms = [*self._forms[: _MOST - 1], learnt]
         return message
 
 

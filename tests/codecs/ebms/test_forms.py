@@ -156,6 +156,22 @@ def test_senders_without_a_form_cost_little_memory() -> None:
     assert len(forms) == 0
 
 
+def test_messages_that_come_once_push_no_form_out_and_stop_no_learning() -> None:
+    """Any number of other messages in between: the known shape stays known, and a new one is known within 16."""
+    forms = Forms()
+
+    def by_form(attributes: str = "") -> bool:
+        return forms.read("text/xml", envelope(attributes=attributes)).document is None
+
+    assert [by_form(), by_form()] == [False, True]
+    for number in range(100):
+        assert not by_form(f'xmlns:p{number}="urn:p"')
+    assert by_form()
+    for number in range(100, 200):
+        by_form(f'xmlns:p{number}="urn:p"')
+    assert any(by_form('xmlns:new="urn:p"') for _ in range(17))
+
+
 def test_the_form_used_last_is_tried_first() -> None:
     """Two programs of one sender, each with a shape of its own, in turns."""
     forms = Forms()

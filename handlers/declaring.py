@@ -68,7 +68,8 @@ _START_NAMES: Final = {"now": PLAIN, "opening": AT_OPENING, "arrival": AT_ARRIVA
 def draft(definition: Declaration, code: str, message: Message, context: Context) -> tuple[str, dict[str, Any]]:
     """A: the number (blank of a new one) and the record as this message makes it, not kept yet.
 
-    A correction counts the version up, which undoes the review. Refuses with E9001, U9001, E9005; E9002, E9003, E9004.
+    A correction counts the version up, which undoes the review. Only the registrant changes 申告予定者: nobody takes
+    over what he was let to correct (our choice). Refuses with E9001, U9001, E9005; E9002, E9003, E9004; U9001 at ICC.
     """
     record = body(message)
     number = record.text(definition.number)
@@ -80,7 +81,10 @@ def draft(definition: Declaration, code: str, message: Message, context: Context
         data["state"] = next_state(definition, number, data, "register again")
         data |= {"items": merged(record, data["items"], context), "version": data["version"] + 1}
         data["request"] = context.request
-    return number, data | {"planned": str(data["items"].get(definition.planned, ""))}
+    planned = str(data["items"].get(definition.planned, ""))
+    if number and planned != data["planned"] and context.user.user_code != data["user_code"]:
+        raise refuse(ResultCode("U9001", definition.planned), key=number)
+    return number, data | {"planned": planned}
 
 
 def keep(definition: Declaration, number: str, data: Mapping[str, Any], context: Context) -> str:

@@ -276,6 +276,18 @@ def test_planned_declarant_takes_over(house: House) -> None:
     assert house.send("EDC", ECN=number).key == number
 
 
+def test_delegate_does_not_take_over(house: House) -> None:
+    """申告予定者 is changed by the registrant alone: a delegate corrects, and stays a delegate (our choice)."""
+    number = register(house)
+    house.send("UKY", KND="9", RCD=["2OTHR"])
+    house.user = replace(STRANGER, specialist=True)
+    assert house.refused("EDA", ECN=number, ICC="2OTHR") == [result("U9001", "ICC")]
+    house.send("EDA", ECN=number, NO="99")
+    house.user = SPECIALIST
+    house.send("EDA", ECN=number, ICC="2OTHR")
+    assert kept(house, number)["planned"] == "2OTHR"
+
+
 @pytest.mark.parametrize("letter", ["I", "Z", "U", "S"])
 def test_arrival_starts_what_waits_for_it(house: House, letter: str) -> None:
     """搬入時申告: waits for the cargo and is declared when the warehouse confirms it, to the declarant by EXZ."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from random import Random
 from typing import Literal
 
 from hypothesis import settings
@@ -18,6 +19,8 @@ from sekisho.handlers.kit import Examination, Outcome, User
 from .exports import SPECIALIST, export
 from .house import CARGO, OFFICER, STRANGER, House
 
+Kind = Literal["simple", "documents"]
+Alone = Literal["approve", "refuse", "correct"] | None
 after = EXPORT_DECLARATION.after
 EVENTS = {
     "EDA": "register again",
@@ -79,20 +82,39 @@ class Traffic(RuleBasedStateMachine):
         self.state[number] = "registered"
         return number
 
-    @rule(
-        number=numbers,
-        code=st.sampled_from(sorted(EVENTS)),
-        kind=st.sampled_from(["simple", "documents"]),
-        alone=st.sampled_from([None, "approve", "refuse", "correct"]),
-    )
-    def step(
+    @precondition(lambda self: len(self.state) < 4)
+    @rule(target=numbers, changes=st.integers(0, 1))
+    def permit(self, changes: int) -> str:
+        """A permit, changed once or not at all."""
+        number = self.register()
+        for code in ("EDC", *("EPCHA", "EPCHC") * changes):
+            self.act(number, code, "simple", None)
+        return number
+
+    @rule(number=numbers, seed=st.integers(0, 2**32))
+    def walk(self, number: str, seed: int) -> None:
+        """The declarant goes on, mostly as the table allows; customs decides in between, asked or alone."""
+        chance = Random(seed)
+        for _ in range(10):
+            may = [code for code in sorted(EVENTS) if after(self.state[number], EVENTS[code])]
+            code = chance.choice(may if may and chance.random() < 0.8 else sorted(EVENTS))
+            kinds: list[Kind] = ["simple", "documents", "documents"]
+            alone: list[Alone] = [None, "approve", "refuse", "correct"]
+            self.act(number, code, chance.choice(kinds), chance.choice(alone))
+            if chance.random() < 0.2:
+                self.clock()
+            if chance.random() < 0.3:
+                self.customs(number, chance.choice("ARC"))
+            self.states_agree()
+
+    def act(
         self,
         number: str,
         code: str,
-        kind: Literal["simple", "documents"],
-        alone: Literal["approve", "refuse", "correct"] | None,
+        kind: Kind,
+        alone: Alone,
     ) -> None:
-        """The declarant does something; customs examines it, and decides alone after a minute, or does not."""
+        """One step; customs examines it, and decides alone after a minute, or does not."""
         for declaring in ("EDC", "EDE", "EPCHC"):
             after_ = timedelta(minutes=1) if alone else None
             self.house.examinations.by_code[declaring] = Examination(kind, after_, alone or "approve")
@@ -173,5 +195,5 @@ class Traffic(RuleBasedStateMachine):
         assert sum(self.house.numbers.last.values()) == len(self.state)
 
 
-Traffic.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+Traffic.TestCase.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
 TestTraffic = Traffic.TestCase

@@ -235,7 +235,7 @@ def test_a_bonded_transport_arrives_by_air(house: House) -> None:
     found = cargo(house, "H")
     assert (found["state"], found["place"], found["transport"]) == ("in-warehouse", "2BW02", "")
     assert house.records.kept["bonded-transport", number]["state"] == "arrived"
-    assert house.refused("BIN01", OLT="99999999999", IDT="20261121") == [result("E9001", "OLT")]
+    assert house.refused("BIN01", OLT="99999999999", IDT="20261120") == [result("E9001", "OLT")]
 
 
 @pytest.mark.parametrize("code", ["HCH01", "CDB01"])

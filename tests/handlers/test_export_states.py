@@ -76,6 +76,10 @@ class Traffic(RuleBasedStateMachine):
     @rule(target=numbers)
     def register(self) -> str:
         """A new draft."""
+        return self.new()
+
+    def new(self) -> str:
+        """The number of a new draft."""
         self.house.user = SPECIALIST
         number = self.house.send("EDA", **export()).key
         assert number not in self.state
@@ -86,7 +90,7 @@ class Traffic(RuleBasedStateMachine):
     @rule(target=numbers, changes=st.integers(0, 1))
     def permit(self, changes: int) -> str:
         """A permit, changed once or not at all."""
-        number = self.register()
+        number = self.new()
         for code in ("EDC", *("EPCHA", "EPCHC") * changes):
             self.act(number, code, "simple", None)
         return number

@@ -126,11 +126,12 @@ class Directory:
         return found.box if found else ""
 
     def copies(self, view: View, user: str, output_code: str) -> list[str]:
-        """The boxes that get a copy of an output of a user ID or a 利用者コード, by their keys."""
+        """The boxes that get a copy of an output of a user ID or a 利用者コード, once each, by their keys."""
         copies = self._read(view).copies
         if not copies:
             return []
-        return [route.box for route in copies.get(user[:5], ()) if route.output in (EVERY, output_code)]
+        wanted = (route.box for route in copies.get(user[:5], ()) if route.output in (EVERY, output_code))
+        return list(dict.fromkeys(wanted))
 
     def routed_boxes(self, view: View, user_id: str) -> list[str]:
         """Every box that a route of this user ID or its 利用者コード names."""

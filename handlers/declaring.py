@@ -88,14 +88,10 @@ def draft(definition: Declaration, code: str, message: Message, context: Context
 
 
 def keep(definition: Declaration, number: str, data: Mapping[str, Any], context: Context) -> str:
-    """Keep a record under its number, a new one if it has none; gives the number.
-
-    Its ``invoice`` (電子インボイス受付番号) and ``cargo`` (the first it names) are what it can be found by.
-    """
+    """Keep a record under its number, a new one if it has none; gives the number."""
     number = number or context.numbers.next(NUMBERS)
     items = {**data["items"], definition.number: number}
-    found_by = {"invoice": str(items.get("IV2", "")), "cargo": next(iter(definition.cargoes(items)), "")}
-    context.records.put(definition.kind, number, {**data, **found_by, "items": items})
+    context.records.put(definition.kind, number, {**data, "items": items})
     return number
 
 

@@ -20,6 +20,7 @@ from sekisho.handlers.checks import body, exactly_one, stop
 from sekisho.handlers.declaration_outputs import verdict
 from sekisho.handlers.declarations import Declaration, entitled, family, system_of
 from sekisho.handlers.declaring import apply_change, called_up, changeable, declare, draft, keep, register_change
+from sekisho.handlers.delegation import may_act
 from sekisho.handlers.examined import REGISTERED, decide
 from sekisho.handlers.export_outputs import (
     cargo_named,
@@ -36,6 +37,9 @@ from sekisho.handlers.kit import Context, Originator, Outcome, Output, Sender, h
 
 __all__ = ["EXPORT"]
 
+_INVOICE: Final = "export-invoice"
+_DRAFTS: Final = 20
+"""Drafts remembered of one registrant and invoice, the latest, so that no list grows without end (our choice)."""
 _OFFICIAL: Final = {"not declared": "E0003", "permitted": "E0004", "void": "E0005"}
 """EDD's own numbers [spec]."""
 
@@ -87,6 +91,7 @@ def _items(record: Record, code: Callable[[str, str, int], ResultCode]) -> list[
 def _register(code: str, message: Message, context: Context) -> Outcome:
     number, data = draft(EXPORT, code, message, context)
     number = keep(EXPORT, number, data, context)
+    _note_invoice(str(data["items"].get("IV2", "")), data["user_code"], number, context)
     return Outcome(key=number, outputs=(copy(EXPORT, f"Z{code}", "C", number, data, context),))
 
 
@@ -124,17 +129,29 @@ def call_up_export(message: Message, context: Context) -> Outcome:
     return Outcome(key=number, outputs=(screen(screen_code(data["items"]), number, data, context),))
 
 
+def _note_invoice(invoice: str, registrant: str, number: str, context: Context) -> None:
+    """Remember a registrant's latest drafts of an invoice under its number, so that a call-up reads no others."""
+    if invoice:
+        known = dict(context.records.get(_INVOICE, invoice) or {})
+        drafts = [one for one in known.get(registrant, ()) if one != number]
+        context.records.put(_INVOICE, invoice, {**known, registrant: [*drafts, number][-_DRAFTS:]})
+
+
 def _of_invoice(invoice: str, message: Message, context: Context) -> str:
-    """The one draft with that invoice number; E9001 if there is none, or more than one."""
+    """The one draft with that invoice number that the sender may call up; E9001 if there is none, or more than one."""
     system = system_of(message)
-    found = [
-        number
-        for number, data in context.records.find(EXPORT.kind, "invoice", invoice)
-        if data["system"] == system and data["state"] == REGISTERED and data["registered_by"] == "EDA"
-    ]
+    found = []
+    drafts = (context.records.get(_INVOICE, invoice) or {}).values()
+    for number in (number for numbers in drafts for number in numbers):
+        data = context.records.get(EXPORT.kind, number)
+        if data is None or data["items"].get("IV2") != invoice or data["registered_by"] != "EDA":
+            continue
+        mine = may_act(context, data["user_code"], data["planned"], "EDB")
+        if mine and data["system"] == system and data["state"] == REGISTERED:
+            found.append(number)
     if len(found) != 1:
         raise refuse(ResultCode("E9001", "IV2"))
-    return found[0]
+    return str(found[0])
 
 
 @handles("UEB", outputs=["*SUEB", "*AUEB", "SZUEB", "AZUEB"])

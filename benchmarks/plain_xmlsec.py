@@ -26,7 +26,8 @@ _PARTS: dict[bytes, bytes] = {}
 def main() -> None:
     """Print how many messages a second were verified and answered."""
     folder = Path(sys.argv[1])
-    messages = [(one[0].encode(), one[1].encode(), one[2].encode()) for one in json.loads((folder / "signed.json").read_text("utf-8"))]
+    rows = json.loads((folder / "signed.json").read_text("utf-8"))
+    messages = [(soap.encode(), name.encode(), part.encode()) for soap, name, part in rows]
     template = (folder / "receipt.xml").read_bytes()
     theirs = xmlsec.Key.from_memory((folder / "theirs.pem").read_bytes(), xmlsec.constants.KeyDataFormatCertPem)
     ours = xmlsec.Key.from_memory((folder / "ours.key").read_bytes(), xmlsec.constants.KeyDataFormatPem)

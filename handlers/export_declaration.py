@@ -34,6 +34,7 @@ from sekisho.handlers.export_outputs import (
 from sekisho.handlers.export_permits import decide_permit_change, permit_change_waits
 from sekisho.handlers.export_states import EXPORT_DECLARATION
 from sekisho.handlers.kit import Context, Originator, Outcome, Output, Sender, handles, refuse
+from sekisho.handlers.licences import match_at_declaration, match_at_registration
 
 __all__ = ["EXPORT"]
 
@@ -90,6 +91,7 @@ def _items(record: Record, code: Callable[[str, str, int], ResultCode]) -> list[
 
 def _register(code: str, message: Message, context: Context) -> Outcome:
     number, data = draft(EXPORT, code, message, context)
+    stop(match_at_registration("ECN", data, context), key=number)
     number = keep(EXPORT, number, data, context)
     _note_invoice(str(data["items"].get("IV2", "")), data["user_code"], number, context)
     return Outcome(key=number, outputs=(copy(EXPORT, f"Z{code}", "C", number, data, context),))
@@ -99,7 +101,8 @@ def _register(code: str, message: Message, context: Context) -> Outcome:
 def register_export(message: Message, context: Context) -> Outcome:
     """EDA: register and issue the number, or with the number correct; answers the input copy.
 
-    大額 and 少額 may be switched so. Refuses with S9004; E9001, U9001, E9005; E9002, E9003, E9004 once it is declared.
+    大額 and 少額 may be switched so. Refuses with S9004; E9001, U9001, E9005; E9002, E9003, E9004 once it is declared;
+    E9008 (a licence's owner, validity or kind).
     """
     return _register("EDA", message, context)
 
@@ -169,7 +172,8 @@ def _declare(code: str, registered_by: str, message: Message, context: Context) 
     record = body(message)
     number = record.text("ECN")
     data = entitled(EXPORT, number, code, (registered_by,), message, context)
-    number, outputs = declare(EXPORT, code, number, data, record.text("JYO"), context)
+    matched = match_at_declaration("ECN", number, data, context)
+    number, outputs = declare(EXPORT, code, number, data, record.text("JYO"), context, more=matched)
     return Outcome(key=number, outputs=outputs)
 
 
@@ -177,7 +181,8 @@ def _declare(code: str, registered_by: str, message: Message, context: Context) 
 def declare_export(message: Message, context: Context) -> Outcome:
     """EDC: declare what EDA registered; 簡易審査 answers the permit, 書類審査 and 検査 the copy.
 
-    Refuses with E9001, U9001, E9005; S9004 (申告条件); E9002, E9003, E9004; E9007 (review), R0005, E9011, E9015, E9006.
+    Refuses with E9001, U9001, E9005; S9004 (申告条件); E9002, E9003, E9004; E9007 (review), E9008 (突合), R0005,
+    E9011, E9015, E9006.
     """
     return _declare("EDC", "EDA", message, context)
 

@@ -43,6 +43,7 @@ from sekisho.handlers.import_outputs import (
     worth,
 )
 from sekisho.handlers.kit import Context, Originator, Outcome, Output, Sender, handles, refuse
+from sekisho.handlers.licences import match_at_declaration, match_at_registration
 from sekisho.handlers.states import Machine
 
 __all__ = ["IMPORT", "IMPORT_DECLARATION", "KIND", "Sibling", "cargo_screen", "declares", "let_in"]
@@ -157,6 +158,7 @@ def _register(sibling: Sibling, message: Message, context: Context) -> Outcome:
     stop([ResultCode("E9005")] if sibling.only not in ("", system_of(message)) else [], key=record.text("ICN"))
     let_in(record.text("ICN"), sibling.register, sibling.not_entitled, context)
     number, data = draft(IMPORT, sibling.register, message, context)
+    stop(match_at_registration("ICN", data, context), key=number)
     number = keep(IMPORT, number, data, context)
     return Outcome(key=number, outputs=(input_copy(sibling.register, number, data, context),))
 
@@ -165,7 +167,7 @@ def _register(sibling: Sibling, message: Message, context: Context) -> Outcome:
 def register_import(message: Message, context: Context) -> Outcome:
     """IDA: register, or with a number correct what is registered.
 
-    Refuses with S9004; R9005; E9001, U9001, E9005; E9002, E9003, E9004.
+    Refuses with S9004; R9005; E9001, U9001, E9005; E9002, E9003, E9004; E9008 (a licence's owner, validity or kind).
     """
     return _register(_PLAIN, message, context)
 
@@ -294,9 +296,8 @@ def _declare(sibling: Sibling, number: str, condition: str, message: Message, co
     let_in(number, sibling.declare, sibling.not_entitled, context)
     data = entitled(IMPORT, number, sibling.declare, (sibling.register,), message, context)
     requested = {**data, "items": {**data["items"], **{name: text for name, text in more.items() if text}}}
-    number, outputs = declare(
-        IMPORT, sibling.declare, number, requested, condition, context, more=_against(data, context)
-    )
+    against = [*_against(data, context), *match_at_declaration("ICN", number, data, context)]
+    number, outputs = declare(IMPORT, sibling.declare, number, requested, condition, context, more=against)
     return Outcome(key=number, outputs=outputs)
 
 
@@ -304,7 +305,8 @@ def _declare(sibling: Sibling, number: str, condition: str, message: Message, co
 def declare_import(message: Message, context: Context) -> Outcome:
     """IDC: declare what IDA registered: now, at the opening or at the arrival (申告条件).
 
-    Refuses with E9001, U9001, E9005; S9004; E9002, E9003, E9004; E9006, E9007, E9011, E9015, R0005, R9003.
+    Refuses with E9001, U9001, E9005; S9004; E9002, E9003, E9004; E9006, E9007, E9008 (突合), E9011,
+    E9015, R0005, R9003.
     """
     record = body(message)
     return _declare(_PLAIN, record.text("ICN"), record.text("JYO"), message, context)

@@ -71,6 +71,11 @@ BUSINESS: Final[dict[str, Any]] = {
     "ledger_rows": 2000,
     "management_days": 7,
     "management_rows": 4000,
+    "licence_authority_trade": "ministry",
+    "licence_authority_user": "",
+    "licence_valid_days": 180,
+    "licence_endorsements": 999,
+    "electronic_licence_codes": ["ELIC"],
 }
 """What handlers find in ``[business]`` when the file says nothing."""
 

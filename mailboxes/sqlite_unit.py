@@ -37,7 +37,9 @@ from sekisho.mailboxes.store import Conflict, StoreError
 __all__ = ["Counters", "SqliteUnit"]
 
 # The driver binds whole numbers, texts and bytearrays as they are; for bytes and None it first looks for an adapter,
-# which costs more than the binding. So bytes go in as bytearrays, and what is missing as 0 or '' and nullif().
+# which costs more than the binding. So bytes go in as bytearrays, and what is missing as a value that nothing has
+# (a time of -1, a number 0, an empty text) and nullif().
+_NEVER: Final = -1
 _BLOB: Final = "INSERT INTO blob (id, digest, size, bytes) VALUES (?, ?, ?, ?)"
 _SHARED: Final = f"SELECT id FROM blob WHERE digest = ? AND size >= {SHARED_SIZE:d}"  # noqa: S608 - a constant
 _LANE: Final = (
@@ -49,18 +51,18 @@ _MESSAGE: Final = (
     "INSERT INTO message (id, lane, seq, idem, transport, principal, received_at, peer, sender, recipient, wrapping,"
     " content_type, transport_id, user_id, business_code, carry, input_id, parent, content_digest, content_tag, state,"
     " attempts, result, key, done_at, blob_id, conversation, answer)"
-    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,nullif(?, 0),?,nullif(?, 0),?,?,?,?,nullif(?, 0),?,?,nullif(?, ''))"
+    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,nullif(?, 0),?,nullif(?, 0),?,?,?,?,nullif(?, -1),?,?,nullif(?, ''))"
 )
 _REPLY: Final = (
     "INSERT INTO reply (id, message_id, part, box, uid, user_id, business_code, output_code, kind, form, subject,"
-    " created_at, due_at, blob_id) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,nullif(?, 0),?)"
+    " created_at, due_at, blob_id) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,nullif(?, -1),?)"
 )
 _EVENT: Final = "INSERT INTO event (at, actor, kind, message_id, reply_id, detail) VALUES (?,?,?,?,?,?)"
 _FINISH: Final = (
     "UPDATE message SET state = ?, result = ?, key = ?, done_at = ?, attempts = attempts + 1 WHERE id = ? AND state = 0"
 )
 _MARK: Final = (
-    "UPDATE reply SET due_at = CASE WHEN deleted_at IS NULL THEN nullif(?1, 0) END, attempts = attempts + 1,"
+    "UPDATE reply SET due_at = CASE WHEN deleted_at IS NULL THEN nullif(?1, -1) END, attempts = attempts + 1,"
     " last_outcome = ?2, last_error = ?3,"
     " door = CASE WHEN delivered_at IS NULL AND ?4 IS NOT NULL THEN ?5 ELSE door END,"
     " delivered_at = coalesce(delivered_at, ?4) WHERE id = ?6"
@@ -275,7 +277,7 @@ class SqliteUnit(SqliteRegistry):
                 number, r.lane, seq, r.idem or f"#{number}", r.transport, r.principal, r.received_at, r.peer, r.sender,
                 r.recipient, r.wrapping, r.content_type, r.transport_id, r.user_id, r.business_code, r.carry,
                 r.input_id, r.parent or 0, bytearray(content_digest), tag(content_digest) if r.comparable else 0, state,
-                attempts, result, key, done_at or 0, blob, r.conversation, r.answer or "",
+                attempts, result, key, _NEVER if done_at is None else done_at, blob, r.conversation, r.answer or "",
             ))  # fmt: skip
         self._write_all(_LANE, [(lane, *values) for lane, values in lanes.items()])
         self._write_all(_MESSAGE, rows)
@@ -313,7 +315,7 @@ class SqliteUnit(SqliteRegistry):
             self._parts.discard((x.request, x.part))
             rows.append((
                 number, x.request, x.part, x.box, uid, x.user_id, x.business_code, x.output_code, x.kind, x.form,
-                x.subject, x.created_at, x.due_at or 0, blob,
+                x.subject, x.created_at, _NEVER if x.due_at is None else x.due_at, blob,
             ))  # fmt: skip
         self._write_all("UPDATE mailbox SET uid_next = ? WHERE box = ?", [(uid, box) for box, uid in boxes.items()])
         self._write_all(_REPLY, rows)
@@ -467,9 +469,9 @@ class SqliteUnit(SqliteRegistry):
             if not text.isascii():
                 _check_text(text)
             if outcome == "delivered":
-                rows.append((0, outcome, text, at, door, number))
+                rows.append((_NEVER, outcome, text, at, door, number))
             else:
-                rows.append((due_at or 0, outcome, text, None, door, number))
+                rows.append((_NEVER if due_at is None else due_at, outcome, text, None, door, number))
         self._write_all(_MARK, rows)
 
     def hasten(self, letters: Sequence[int], at: int) -> None:

@@ -70,10 +70,15 @@ anything = st.one_of(
 )
 
 
+DOCUMENTS = {"CZDLH01"}
+"""Outputs whose body is a document and no row of items (管理資料: CSV)."""
+
+
 @given(data=st.data())
 def test_whatever_is_offered_is_written(data: st.DataObject) -> None:
     """No value of a registry or a record makes an output fail: every table the handlers name encodes it."""
-    names = sorted({n for handler in HANDLERS.values() for n in handler.outputs if not n.startswith("*")})
+    every = {n for handler in HANDLERS.values() for n in handler.outputs if not n.startswith("*")}
+    names = sorted(every - DOCUMENTS)
     name = data.draw(st.sampled_from(names))
     layout = catalogue().output(name)
     assert layout is not None
@@ -89,7 +94,7 @@ def test_every_output_a_handler_names_has_a_table() -> None:
     for handler in HANDLERS.values():
         for code in handler.outputs:
             assert len(code) <= 7
-            assert catalogue().output(code, handler.code) is not None, code
+            assert code in DOCUMENTS or catalogue().output(code, handler.code) is not None, code
 
 
 def _sample(item: Item, row: int) -> str:

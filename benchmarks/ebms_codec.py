@@ -121,7 +121,8 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="exit 1 if a ratio is under its floor")
     check = parser.parse_args().check
     missed = False
-    for (name, floors), work in zip(FLOORS.items(), (taken_apart, read), strict=True):
+    works: tuple[Callable[[str, bytes], object], ...] = (taken_apart, read)
+    for (name, floors), work in zip(FLOORS.items(), works, strict=True):
         print(f"{name}, by bytes of payload: times the standard library's speed (both a second)")
         for size, floor in floors.items():
             kind, body, _ = write(message(size), boundary="=_bench_1", content_id="root@BROKER.EXAMPLE")

@@ -23,6 +23,14 @@ _DS = "{http://www.w3.org/2000/09/xmldsig#}"
 _PARTS: dict[bytes, bytes] = {}
 
 
+def signature_of(root: etree._Element) -> etree._Element:
+    """The signature in the header."""
+    found = root.find(f"{{{_SOAP}}}Header/{_DS}Signature")
+    if found is None:
+        raise LookupError("no signature")
+    return found
+
+
 def main() -> None:
     """Print how many messages a second were verified and answered."""
     folder = Path(sys.argv[1])
@@ -45,11 +53,11 @@ def main() -> None:
         context = xmlsec.SignatureContext()
         context.key = theirs
         root = etree.fromstring(soap)
-        context.verify(root.find(f"{{{_SOAP}}}Header/{_DS}Signature"))
+        context.verify(signature_of(root))
         root = etree.fromstring(template)
         context = xmlsec.SignatureContext()
         context.key = ours
-        context.sign(root.find(f"{{{_SOAP}}}Header/{_DS}Signature"))
+        context.sign(signature_of(root))
         etree.tostring(root, encoding="UTF-8", xml_declaration=True)
     print(len(messages) / (time.perf_counter() - began))
 

@@ -16,7 +16,6 @@ from importlib import import_module
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from types import MappingProxyType
-from typing import Final
 
 from sekisho.codecs.layout import Layout, parse_layout
 from sekisho.codecs.message import Catalogue

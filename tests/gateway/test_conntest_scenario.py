@@ -29,7 +29,10 @@ def test_every_scalar_is_text() -> None:
     ("steps", "line"),
     [
         ("- send: TCC\n  hedaer: {}", "test: steps[0]: unknown key 'hedaer'; did you mean 'header'?"),
-        ("- expct: none", "test: steps[0]: a step is one of send, again, expect, receiver, look and clock; did you mean 'expect'?"),
+        (
+            "- expct: none",
+            "test: steps[0]: a step is one of send, again, expect, receiver, look and clock; did you mean 'expect'?",
+        ),
         ("- 7", "test: steps[0]: a step is a table"),
         ("- {send: TCC, expect: none}", "a step is one of send, again, expect, receiver, look and clock"),
         ("- send: TCC\n- expect: [{reply: X, items: {A: {matchs: x}}}]", "unknown key 'matchs'; did you mean"),
@@ -97,7 +100,8 @@ def test_a_path_is_read_and_a_wrong_name_lists_what_is_shipped(tmp_path: Path) -
     path = tmp_path / "mine.yaml"
     path.write_text("name: mine\nparties: {a: {address: A@B.EXAMPLE}}\nsteps: [{send: TCC}]\n", "utf-8")
     assert find_scenario(str(path)).name == "mine"
-    with pytest.raises(ScenarioError, match=r"demo \(demo\), .*link-check-sftp \(導通確認 sftp\), link-check \(導通確認\)"):
+    known = r"demo \(demo\), .*link-check-sftp \(導通確認 sftp\), link-check \(導通確認\)"
+    with pytest.raises(ScenarioError, match=known):
         find_scenario("no-such")
     with pytest.raises(ScenarioError, match="cannot be read"):
         find_scenario(str(tmp_path / "none.yaml"))

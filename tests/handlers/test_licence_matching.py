@@ -78,7 +78,7 @@ def test_correction_makes_it_match(house: House) -> None:
 )
 def test_validity_and_kind_at_registration(house: House, terms: Items) -> None:
     """At 事項登録: not valid today, or a paper licence named as an electronic one [spec]; no number is spent."""
-    number = granted(house, **terms)
+    number = granted(house, form="200", **terms)
     issued = dict(house.numbers.last)
     assert house.refused("EDA", **export(S_=["ELIC"], N_=[number])) == MISMATCH
     assert house.numbers.last == issued

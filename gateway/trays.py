@@ -119,12 +119,19 @@ class Trays:
             unit.add_event(Event(at, box, "box.collected", None, None, f"{len(gone)} by {door} from {peer}"))
             return gone
 
+        collecting: asyncio.Future[list[int]] = asyncio.wrap_future(self._clerk.call(work))
+        # Told by the commit, not by who waits for it: a session that is cut meanwhile has collected all the same.
+        collecting.add_done_callback(lambda done: self._collected(done, box, door, peer))
         try:
-            gone = await asyncio.shield(asyncio.wrap_future(self._clerk.call(work)))
+            await asyncio.shield(collecting)
         except StoreError as error:
             raise self._failed(error, box) from error
-        self._on_collected(box, gone)
-        log.info("box.collected", box=box, door=door, letters=len(gone), peer=peer)
+
+    def _collected(self, done: asyncio.Future[list[int]], box: str, door: str, peer: str) -> None:
+        if done.cancelled() or done.exception() is not None:
+            return
+        self._on_collected(box, done.result())
+        log.info("box.collected", box=box, door=door, letters=len(done.result()), peer=peer)
 
     def _failed(self, error: StoreError, box: str) -> TrayError:
         log.error("box.unavailable", box=box, error=str(error))

@@ -1,5 +1,6 @@
 """Trays: issue clause "One mailbox, every door"; transports/base.py, "Tray"."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -105,3 +106,19 @@ async def test_a_clerk_that_stopped_collects_nothing(tmp_path: Path) -> None:
             await desk.gateway.trays.collect("BRK", [letter.number], "pop3", "127.0.0.1")
         assert len(desk.gateway.trays.waiting("BRK")) == 1
         desk.gateway.failure = RuntimeError("stopped by the test")
+
+
+async def test_who_is_cut_while_collecting_has_collected(tmp_path: Path) -> None:
+    """A session that ends between QUIT and its answer: the commit counts, and the courier is told all the same."""
+    async with house(tmp_path, change=_doors("smtp-push", "pop3")) as desk:  # type: ignore[arg-type]
+        assert (await desk.post(desk.request("TCC"))).accepted
+        (letter,) = await desk.until(lambda view: view.waiting("BRK"))
+        told = []
+        desk.gateway.trays._on_collected = lambda box, numbers: told.append((box, list(numbers)))
+        session = asyncio.create_task(desk.gateway.trays.collect("BRK", [letter.number], "pop3", "127.0.0.1"))
+        await asyncio.sleep(0)
+        session.cancel()
+        await desk.until(lambda view: not view.waiting("BRK"))
+        await asyncio.sleep(0.05)
+        assert session.cancelled()
+        assert told == [("BRK", [letter.number])]

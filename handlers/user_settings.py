@@ -1,4 +1,4 @@
-"""User settings: URY, 利用者情報登録.
+"""User settings: URY, 利用者情報登録, and its browser form URY0W.
 
 *Strategy.* Three actions on the password of one user ID (procedures 5.2; decisions, "URY"): C changes the sender's own,
 I gives a sibling ID (same 利用者コード) a temporary one, X takes that back. The account keeps hashes, generations and
@@ -41,16 +41,13 @@ def _items(record: Record, code: Callable[[str, str, int], ResultCode]) -> list[
     return [] if _PASSWORD.fullmatch(password) else [code(Rule.VALUE, "PW1", 0)]
 
 
-@handles(
-    "URY",
-    outputs=["*CURY", "CZURY"],
-    items=_items,
-    hours=(time(0), time(23)),
-    slow=True,
-    while_temporary=True,
-)
+_HOURS: Final = (time(0), time(23))
+
+
+@handles("URY0W", outputs=["*CURY0W", "CZURY"], items=_items, hours=_HOURS, slow=True, while_temporary=True)
+@handles("URY", outputs=["*CURY", "CZURY"], items=_items, hours=_HOURS, slow=True, while_temporary=True)
 def set_user(message: Message, context: Context) -> Outcome:
-    """URY: change (C), initialise (I) or cancel the initialisation (X). While the password is temporary only C is open.
+    """URY, URY0W: change (C), initialise (I) or take that back (X). While the password is temporary only C is open.
 
     Refuses with U0001, U9004, R9006, R9007, E9009 or E9013.
     """

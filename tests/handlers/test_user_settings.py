@@ -11,9 +11,10 @@ from sekisho.handlers.kit import User
 from .house import BROKER, House, result, written
 
 
-def test_hours_and_kind_of_work() -> None:
-    """URY runs 0:00-23:00, also with a temporary password, and hashing makes it slow (decisions, "URY")."""
-    handler = find("URY")
+@pytest.mark.parametrize("code", ["URY", "URY0W"])
+def test_hours_and_kind_of_work(code: str) -> None:
+    """URY and its browser form run 0:00-23:00, also with a temporary password; hashing makes them slow (decisions)."""
+    handler = find(code)
     assert handler is not None
     assert (handler.opens, handler.closes) == (time(0), time(23))
     assert handler.slow
@@ -52,6 +53,14 @@ def test_change_is_for_the_own_id_only(house: House) -> None:
     """C with another ID, sibling or not: U9004 RID."""
     for target in ("1ANACA0B", "2OTHRA0A", "1ANACZZZ"):
         assert house.refused("URY", KND="C", RID=target, PW1="NEWPASS1", PW2="NEWPASS1") == [result("U9004", "RID")]
+
+
+def test_the_browser_form_changes_the_same_password(house: House) -> None:
+    """URY0W asks and refuses as URY does: one account, one set of rules (procedures 2: "URY / URY0W")."""
+    assert house.send("URY0W", KND="C", RID=BROKER.id, PW1="NEWPASS1", PW2="NEWPASS1").outputs == ()
+    assert house.accounts.passwords[BROKER.id][-1] == "NEWPASS1"
+    assert house.refused("URY0W", KND="C", RID=BROKER.id, PW1="NEWPASS1", PW2="NEWPASS1") == [result("E9009", "PW1")]
+    assert house.refused("URY0W", KND="C", RID="1ANACA0B", PW1="NEWPASS2", PW2="NEWPASS2") == [result("U9004", "RID")]
 
 
 def test_the_two_passwords_agree(house: House) -> None:
